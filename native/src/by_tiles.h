@@ -1,6 +1,6 @@
-// A convolution and its two gradients in Winograd's tiles, where these save a quarter of the products: strides of 1,
-// whole vectors of channels and of filters. Products are of float32; x and y may be halves. A result that is not finite
-// is left to oneDNN, which keeps infinity and NaN to the elements that see them.
+// A convolution and its two gradients in Winograd's tiles, if these save a quarter of the products: strides of 1, and
+// channels and filters in whole vectors. Products are float32; x and y may be halves. If a result is not finite, oneDNN
+// computes it again, because there infinity and NaN do not spread to other elements.
 #pragma once
 
 #include "sparse.h"
@@ -8,9 +8,9 @@
 
 namespace lamina {
 
-constexpr int64_t kSpan = 1 << 13;  // elements that pay for a second thread
+constexpr int64_t kSpan = 1 << 13;  // the fewest elements for which a second thread pays
 
-// What one thread does: some tiles at a time, whose values stay in its cache.
+// The work of one thread: blocks of tiles whose values stay in its cache.
 template <typename Tile>
 class ByTiles {
  public:
@@ -24,7 +24,7 @@ class ByTiles {
     return room;
   }
 
-  // Tiles `first` to `end` of y; whether it is finite, else it is not right.
+  // Computes tiles `first` to `end` of y. Returns whether they are finite; if not, they are wrong.
   template <typename Lane>
   bool forward(const Lane* x, const float* of_kernel, const float* bias, Lane* y, int64_t first, int64_t end) const {
     bool finite = true;
@@ -40,7 +40,7 @@ class ByTiles {
     return finite;
   }
 
-  // Adds what tiles `first` to `end` give to the gradients of the kernel's values and of the bias.
+  // Adds the parts of tiles `first` to `end` to the gradients of the kernel's values and of the bias.
   template <typename Lane>
   void gradient(const Lane* x, const Lane* dy, float* of_kernel, float* bias, int64_t first, int64_t end) const {
     each_block(first, end, [&](int64_t first, int64_t count, float* of_x, float* of_y) {
@@ -58,7 +58,8 @@ class ByTiles {
 
   int64_t channels() const { return x_; }
   int64_t filters() const { return y_; }
-  // How many tiles: their values stay in the cache, or else are as many as the kernel's, which each block reads.
+  // The number of tiles in a block. Their values stay in the cache, or are at least as many as the kernel's values,
+  // since each block reads all of these.
   int64_t block() const {
     int64_t in_cache = kInCache / ((x_ + y_) * kValues * static_cast<int64_t>(sizeof(float)));
     return whole(std::max(in_cache, x_ * y_ / (x_ + y_)));
@@ -84,7 +85,7 @@ class ByTiles {
   int64_t x_, y_;
 };
 
-// y from x on all threads; whether it is finite.
+// Computes y from x on all threads. Returns whether it is finite.
 template <typename Tile, typename Lane>
 bool forward_by(Threads& threads, const ByTiles<Tile>& tiles, const Lane* x, const float* kernel, const float* bias,
                 Lane* y, int64_t batch) {
@@ -98,7 +99,7 @@ bool forward_by(Threads& threads, const ByTiles<Tile>& tiles, const Lane* x, con
   return finite;
 }
 
-// The gradients of the kernel and of the bias; whether they are finite.
+// Computes the gradients of the kernel and of the bias. Returns whether they are finite.
 template <typename Tile, typename Lane>
 bool gradient_by(Threads& threads, const ByTiles<Tile>& tiles, const Lane* x, float* kernel, float* bias,
                  const Lane* dy, int64_t batch) {
@@ -124,7 +125,7 @@ bool gradient_by(Threads& threads, const ByTiles<Tile>& tiles, const Lane* x, fl
   return is_finite;
 }
 
-// x, y and what lies between them; of one axis, a single row.
+// The sizes of x, y and the window. Data with one spatial axis have a single row.
 struct Plane {
   Images x, y;
   int64_t down, right, up, left, batch;
@@ -158,7 +159,8 @@ struct Plane {
     return g.x.back() % kLanes == 0 && g.y.back() % kLanes == 0;
   }
 
-  // run(ByTiles) by the tiles of the fewest products; false where no tiles save a quarter of them, or there are few.
+  // Calls run(ByTiles) with the tiles that need the fewest products. Returns false if no tiles save a quarter of the
+  // products, or if there are few tiles.
   template <typename Run>
   bool with_tiles(Run run) const {
     if (down == 3 && right == 3) return with<4, 4, 2, 2, 3, 3>(run);
@@ -169,9 +171,9 @@ struct Plane {
   }
 
  private:
-  // Of fewer tiles oneDNN's products are as fast; of many channels the kernel's values leave the cache.
+  // For fewer tiles oneDNN is as fast; with many channels the kernel's values do not fit the cache.
   static constexpr int64_t kFew = 32, kFewOfMany = 64, kMany = 1 << 13;
-  static constexpr double kFastHalves = 3;  // products of halves that are so much faster take less time than tiles
+  static constexpr double kFastHalves = 3;  // above this ratio to float32, products of halves are faster than tiles
 
   static int64_t rows_of(const Dims& sizes, size_t axis) { return sizes.size() == 4 ? sizes[axis] : 1; }
 

@@ -1,5 +1,6 @@
-// A net over a sequence of few rows, whose units are shared out: the thread of a unit computes its gates. In each step
-// all threads wait for each other once, as each needs the whole state. Every thread reads only its part of the kernel.
+// A recurrent net over sequences in few rows. The units are divided among the threads, and each thread computes the
+// gates of its units. It reads only its part of the kernel. All threads wait for each other once in each step, because
+// each needs the whole state.
 #pragma once
 
 #include "cached_product.h"
@@ -15,8 +16,8 @@ class ByUnits {
 
   bool serves() const { return parts_ > 1; }
 
-  // advance(step, z, a, from, to) for all steps: z is the input's share of the gates, a the state's, (rows, width), of
-  // which the units from `from` to `to` are computed.
+  // Calls advance(step, z, a, from, to) for all steps. z is the part of the gates from the input and a the part from
+  // the state, both (rows, width). Units `from` to `to` are computed.
   template <typename Advance>
   void run(Part part, Array& x, const float* kernel, Array& h, const float* recurrent, Out& y, Advance advance) const {
     int64_t rows = part.rows, width = net_.width, units = net_.units, features = net_.features;
@@ -47,7 +48,7 @@ class ByUnits {
 
  private:
   static constexpr int64_t kMostRows = 4, kSpan = 512;
-  static constexpr int64_t kLeastOfKernel = 1 << 14;  // elements of it that pay for one more thread
+  static constexpr int64_t kLeastOfKernel = 1 << 14;  // the fewest elements of the kernel for one more thread
 
   int64_t of_size() const {
     if (net_.units % kLanes) return 1;
@@ -60,7 +61,7 @@ class ByUnits {
   int64_t parts_;
 };
 
-// y of all steps, by advance(part, step, z, a, from, to).
+// Computes y for all steps with advance(part, step, z, a, from, to).
 template <typename Advance>
 void forward(Threads& threads, const Net& net, Mask& mask, Array& x, const float* kernel, Array& h,
              const float* recurrent, Out& y, bool reverse, bool half, Advance advance) {

@@ -1,12 +1,11 @@
-// Products of float32 by one thread whose arrays stay in its cache: nothing is packed, and a call costs nothing
-// besides.
+// Products of float32 on one thread, for arrays that fit its cache. Nothing is packed, and a call has no overhead.
 #pragma once
 
 #include "lanes.h"
 
 namespace lamina {
 
-// Where a and b lie: a's element (i, k) at i * row + k * inner of `a`, b's row k at k * step of `b`.
+// The layout of a and b: element (i, k) of a is at `a` + i * row + k * inner, row k of b at `b` + k * step.
 struct Factors {
   const float* a;
   int64_t row, inner;
@@ -14,7 +13,7 @@ struct Factors {
   int64_t step;
 };
 
-// The sums of a few rows and vectors of columns stay in the registers.
+// Keeps the sums of a few rows and vectors of columns in registers.
 template <int kRows, int kVectors>
 LAMINA_512 void product_tile(Factors f, int64_t inner, float* y, int64_t y_step, bool added) {
   Floats sums[kRows][kVectors] = {};
@@ -46,7 +45,7 @@ LAMINA_512 void product_of_columns(Factors f, int64_t rows, int64_t inner, float
   run(product_tile<2, kVectors>, 2);
   run(product_tile<1, kVectors>, 1);
 }
-// y (rows, columns) = a b, or added to y, whose rows lie `y_step` apart; columns are a multiple of kLanes.
+// y (rows, columns) = a b, or y += a b. The rows of y are `y_step` apart; columns are a multiple of kLanes.
 LAMINA_512 inline void product(Factors f, int64_t rows, int64_t inner, int64_t columns, float* y, int64_t y_step,
                                bool added) {
   auto run = [&](auto of_columns, int64_t width) {
@@ -57,7 +56,7 @@ LAMINA_512 inline void product(Factors f, int64_t rows, int64_t inner, int64_t c
   run(product_of_columns<1>, kLanes);
 }
 
-// Whether it is faster than oneDNN's for sizes of such a product.
+// Whether this is faster than oneDNN's product for these sizes.
 inline bool cached_product_serves(int64_t rows, int64_t inner, int64_t columns) {
   return has_512() && columns % kLanes == 0 && rows <= 128 && inner * columns <= (rows < 8 ? 1 << 16 : 1 << 14);
 }

@@ -1,6 +1,7 @@
 // A convolution and its two gradients: three maps between x (batch, *sizes, channels), the kernel
 // (*window, channels / groups, filters) and y (batch, *positions, filters), to which a bias (filters,) is added. x and
-// y are float32, or both bfloat16, and then the products are of halves; the kernel and the bias are float32.
+// y are both float32 or both bfloat16; in the latter case the products are of halves. The kernel and the bias are
+// float32.
 #include "convolution.h"
 
 #include "by_tiles.h"
@@ -11,7 +12,7 @@ namespace {
 
 constexpr int64_t kPairs = 8;
 
-// Halves as float32, and as halves again.
+// Converts halves to float32 and back.
 Room wide(Threads& threads, const void* halves, int64_t size) {
   Room room(size * sizeof(float));
   threads.each_of(size, Sparse::kSpan, [&](int64_t first, int64_t end, int64_t) {
@@ -67,8 +68,8 @@ bool taken_by_tiles(Threads& threads, Map map, const Geometry& g, Lane* x, float
 
 }  // namespace
 
-// The rows of a batch are shared out; where there are fewer of them than threads, the rows of y are, or oneDNN takes
-// threads of its own.
+// The rows of a batch are divided among the threads. If there are fewer rows than threads, the rows of y are divided,
+// or oneDNN uses threads of its own.
 void execute(Threads& threads, Map map, const Geometry& g, void* x, float* kernel, float* bias, void* y) {
   if (taken_as_sparse(threads, map, g, x, kernel, bias, y)) return;
   auto floats = [](void* array) { return static_cast<float*>(array); };
@@ -137,9 +138,9 @@ ffi::Error kernel_gradient(ffi::ThreadPool pool, Any x, Any dy, Result dkernel, 
   return run(pool, kKernelGradient, x, *dkernel, &*dbias, dy, strides, before, after, dilation, groups);
 }
 
-// Whether oneDNN has more than its plain reference for this case. Halves are multiplied in pairs, one of an odd number
-// with zero, so that NaN would spread; and it is fast for more than a few. The kernel's gradient is a sum over
-// positions: there NaN may spread to more of its elements.
+// Whether oneDNN has a fast implementation for this case. It multiplies halves in pairs and pads an odd number with
+// zero, so that NaN would spread; and it is fast only for more than a few channels. The kernel's gradient is a sum over
+// positions, in which NaN may spread to more elements.
 bool supported(Map map, const Geometry& g) try {
   g.check();
   int64_t pairs = map == kInputGradient ? g.kernel.back() / g.groups : g.kernel[g.axes()];
@@ -152,7 +153,7 @@ bool supported(Map map, const Geometry& g) try {
 }  // namespace
 }  // namespace lamina
 
-// The `count` sizes are x, kernel and y, each with `axes` + 2 numbers, then strides, before, after and dilation.
+// The `count` sizes are those of x, kernel and y, each with `axes` + 2 numbers, then strides, before, after, dilation.
 extern "C" bool lamina_convolution_supported(int64_t map, bool half, int64_t axes, int64_t groups, const int64_t* sizes,
                                              int64_t count) {
   bool known = map >= lamina::kForward && map <= lamina::kKernelGradient && axes >= 1 && axes <= 3;

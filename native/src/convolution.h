@@ -1,4 +1,4 @@
-// oneDNN's primitives of a convolution, and what the custom calls of convolutions share.
+// oneDNN's primitives of a convolution, and functions for all custom calls of convolutions.
 #pragma once
 
 #include "sparse.h"
@@ -39,8 +39,8 @@ inline dnnl::memory::desc kernel_given(const Geometry& g) {
   return {dims, Type::f32, steps};
 }
 
-// Whether oneDNN may write beyond its memory: for windows of one element with strides it first gathers the elements it
-// needs, 16 channels at a time, where it has set aside room for as many channels as there are.
+// Whether oneDNN may write beyond its memory. For windows of one element with strides it first gathers elements, 16
+// channels at a time, but it reserves memory only for the existing channels.
 inline bool overruns(const Geometry& g) {
   int64_t channels = g.kernel[g.axes()], window = Geometry::product(g.kernel) / (channels * g.kernel.back());
   return window == 1 && *std::max_element(g.strides.begin(), g.strides.end()) > 1 && channels % 16 != 0;
@@ -91,7 +91,7 @@ inline std::shared_ptr<const Convolution> primitive(Map map, const Geometry& g) 
   return cache.get(key_of(map, g), [&] { return make(map, g); });
 }
 
-// A primitive and the kernel as it wants it.
+// A primitive, and the kernel in the layout that it needs.
 class Computed {
  public:
   Computed(Map map, std::shared_ptr<const Convolution> made, float* kernel)
@@ -130,7 +130,7 @@ class Computed {
   dnnl::memory given_, inside_;
 };
 
-// In convolution.cc: the map's result from the other two of x, the kernel and y.
+// In convolution.cc: computes one of x, the kernel and y from the other two.
 void execute(Threads& threads, Map map, const Geometry& g, void* x, float* kernel, float* bias, void* y);
 
 using Any = ffi::AnyBuffer;

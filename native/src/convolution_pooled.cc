@@ -1,4 +1,4 @@
-// A convolution, relu and the largest of windows of y in one pass, which no array holds, and the way back.
+// A convolution, relu and max pooling in one pass, without an array for y, and their gradients.
 #include "by_tiles.h"
 #include "convolution.h"
 #include "few_channels.h"
@@ -7,9 +7,9 @@ namespace lamina {
 namespace {
 
 constexpr int64_t kInCache = 1 << 18;                    // bytes
-constexpr int64_t kWork = 1 << 21, kElements = 1 << 15;  // multiply-adds, or elements, that pay for one more thread
+constexpr int64_t kWork = 1 << 21, kElements = 1 << 15;  // the fewest multiply-adds, or elements, for one more thread
 
-// Rows `first` to `end` of the windows of a batch; y begins behind `before` of its rows.
+// Pools rows `first` to `end` of the windows of a batch. y begins after its first `before` rows.
 void pool_rows(const Pool& pool, bool half, void* y, int64_t before, int64_t first, int64_t end, void* p,
                Place* places) {
   by_lane(half, [&](auto of) {
@@ -20,7 +20,7 @@ void pool_rows(const Pool& pool, bool half, void* y, int64_t before, int64_t fir
   });
 }
 
-// Some rows of a batch at a time, whose y stays in the cache, by compute(first, end, y).
+// Calls compute(first, end, y) for runs of rows whose y stays in the cache.
 template <typename Compute>
 void pool_in_pieces(Threads& threads, const Geometry& g, const Pool& pool, int64_t rows, void* p, Place* places,
                     Compute compute) {
@@ -33,7 +33,7 @@ void pool_in_pieces(Threads& threads, const Geometry& g, const Pool& pool, int64
   });
 }
 
-// Only what the windows see of y is computed.
+// Computes only the elements of y in a window.
 template <typename Lane>
 bool pooled_by_tiles(Threads& threads, const Geometry& g, Pool pool, const Lane* x, const float* kernel,
                      const float* bias, Lane* p, Place* places) {
@@ -54,11 +54,11 @@ bool pooled_by_tiles(Threads& threads, const Geometry& g, Pool pool, const Lane*
   });
 }
 
-// The largest of the windows of relu(y).
+// Max pooling of relu(y).
 void execute_pooled(Threads& threads, const Geometry& g, const Pool& pool, void* x, float* kernel, float* bias, void* p,
                     Place* places) {
   int64_t batch = g.x[0], size = g.half ? sizeof(Half) : sizeof(float), windows = batch * pool.pooled_rows;
-  int64_t seen = pool.row() * pool.high * pool.wide;  // elements of y by a row of windows
+  int64_t seen = pool.row() * pool.high * pool.wide;  // elements of y in a row of windows
   auto floats = [](void* array) { return static_cast<float*>(array); };
   bool fewer = batch < threads.count();
   bool taken = !fewer && by_lane(g.half, [&](auto of) {
@@ -95,7 +95,7 @@ void execute_pooled(Threads& threads, const Geometry& g, const Pool& pool, void*
   });
 }
 
-// The gradients of the kernel and of the bias from the slopes of what few channels were pooled to.
+// The gradients of the kernel and of the bias from the gradient of the pooled values, for few channels.
 void execute_few(Threads& threads, const Geometry& g, const Pool& pool, const float* x, const float* dp,
                  const Place* places, float* kernel, float* bias) {
   int64_t batch = g.x[0], filters = g.y.back(), size = Geometry::product(g.kernel);
@@ -114,7 +114,7 @@ void execute_few(Threads& threads, const Geometry& g, const Pool& pool, const fl
   std::copy_n(sums[0].floats() + size, filters, bias);
 }
 
-// y between x and what it is pooled to, which no array holds.
+// The sizes of y, which is not stored.
 Dims y_of(Any& x, Any& kernel, Sizes strides, Sizes before, Sizes after, Sizes dilation) {
   Dims y = dims(x), window = dims(kernel);
   size_t axes = strides.size();
@@ -147,7 +147,7 @@ ffi::Error pooled(ffi::ThreadPool threads, Any x, Any kernel, Any bias, Result p
   });
 }
 
-// dy: the slopes at their places, and zeros.
+// dy: the gradient of the pooled values at their places, and zeros.
 void put_rows_back(Threads& threads, const Pool& pool, bool half, int64_t batch, void* dp, const Place* places,
                    void* dy) {
   by_lane(half, [&](auto of) {
@@ -160,7 +160,7 @@ void put_rows_back(Threads& threads, const Pool& pool, bool half, int64_t batch,
   });
 }
 
-// A gradient from the slopes of what was pooled to and their places: that of x, or those of the kernel and of the bias.
+// From the gradient of the pooled values and their places: the gradient of x, or those of the kernel and the bias.
 void execute_back(Threads& threads, Map map, const Geometry& g, const Pool& pool, float* x, float* kernel, float* bias,
                   float* dp, const Place* places) {
   bool to_input = map == kInputGradient;

@@ -1,7 +1,7 @@
-// A convolution of few channels, relu and pooling in one pass, and the kernel's gradient: each element of the kernel,
-// a vector of filters, times one element of x. The elements of a window are taken kAtOnce at a time, for which the
-// kernel is read once. Only what a window sees is computed: where much of y is not, as of 11 x 11 by windows of 2 x 2,
-// more channels pay too.
+// A convolution of few channels, relu and max pooling in one pass, and the gradient of the kernel. Each element of the
+// kernel, a vector of filters, is multiplied by one element of x. kAtOnce elements of a pooling window are computed
+// together, so that the kernel is read once for them. Only elements of y in a pooling window are computed. If many are
+// in none, as in 11 x 11 with windows of 2 x 2, this is faster for more channels too.
 #pragma once
 
 #include "pooling.h"
@@ -12,7 +12,7 @@ namespace lamina {
 class FewChannels {
  public:
   static bool serve(const Geometry& g, const Pool& pool) {
-    bool padded = false;  // by more than a window reaches over
+    bool padded = false;  // by more than a window covers
     for (size_t axis = 0; axis < g.axes(); ++axis) {
       padded |= std::max(g.before[axis], g.after[axis]) > (g.kernel[axis] - 1) * g.dilation[axis];
     }
@@ -20,7 +20,7 @@ class FewChannels {
     int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2], filters = g.y[3];
     bool registers = filters % (2 * kLanes) == 0 && __builtin_cpu_supports("avx512f");
     int64_t seen = pool.pooled_rows * pool.pooled_columns * pool.high * pool.wide;
-    bool many_unseen = 10 * seen <= 9 * g.y[1] * g.y[2];  // of y, which oneDNN would compute too
+    bool many_unseen = 10 * seen <= 9 * g.y[1] * g.y[2];  // elements of y that only oneDNN would compute
     return filters % kLanes == 0 && taps <= (registers && many_unseen ? kMostTaps : kTaps);
   }
 
@@ -48,13 +48,13 @@ class FewChannels {
     elements_ = filled(places_, kAtOnce);
   }
 
-  // Of one row of windows: x is the whole image, p and places begin with this row.
+  // Computes one row of windows. x is the whole image; p and places begin with this row.
   void forward(const float* x, const float* kernel, const float* bias, int64_t row, float* p, Place* places) {
     if (x != image_) pad(x);
     forward_of(*this, padded_.data(), kernel, bias, row, p, places);
   }
 
-  // The kernel and the bias, which is behind it, for one row of the batch.
+  // The gradients of the kernel and of the bias, which follows it, for one row of the batch.
   void kernel_gradient(const float* x, const float* dp, const Place* places, float* to) {
     pad(x);
     kernel_gradient_of(*this, padded_.data(), dp, places, to);
@@ -63,7 +63,7 @@ class FewChannels {
  private:
   static constexpr int64_t kAtOnce = 4, kTapsAtOnce = 9, kTaps = 27, kMostTaps = 600;
 
-  // How many there were: the last one stands there again, so that there are as many in each group.
+  // Repeats the last element, so that all groups have the same size. Returns the number before.
   static int64_t filled(std::vector<int64_t>& list, int64_t group) {
     int64_t before = static_cast<int64_t>(list.size());
     list.resize((before + group - 1) / group * group, list.back());
@@ -77,7 +77,7 @@ class FewChannels {
     }
   }
 
-  // So many vectors of filters at once: their sums are independent of each other, which keeps the processor busy.
+  // Computes several vectors of filters together. Their sums are independent, which uses the processor better.
   template <int64_t kVectors>
   LAMINA_INLINE void forward_by(const float* x, const float* kernel, const float* bias, int64_t row, float* p,
                                 Place* places) const {
@@ -157,7 +157,7 @@ class FewChannels {
     });
   }
 
-  // run(where the window begins in the padded x, where its largest element is in this row of p)
+  // Calls run(start of the window in the padded x, index of its maximum in this row of p).
   template <typename Run>
   LAMINA_INLINE void each_window(int64_t row, Run run) const {
     for (int64_t column = 0; column < pool_.pooled_columns; ++column) {
@@ -168,8 +168,8 @@ class FewChannels {
   Pool pool_;
   int64_t filters_, rows_, columns_, width_, start_, down_, right_, count_, elements_;
   std::vector<float> padded_;
-  const float* image_ = nullptr;        // which is padded now
-  std::vector<int64_t> taps_, places_;  // where they lie from a window's begin
+  const float* image_ = nullptr;        // the image that is padded now
+  std::vector<int64_t> taps_, places_;  // their offsets from the start of a window
 };
 
 }  // namespace lamina

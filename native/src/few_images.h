@@ -1,5 +1,5 @@
-// A convolution of fewer images than threads: each place of the kernel times the part of a row of x that it meets, both
-// as they lie, so nothing is packed, and the rows of y are shared out. Of one axis, the image has a single row.
+// A convolution of fewer images than threads. The rows of y are divided among the threads. Each position of the kernel
+// is multiplied by a part of a row of x, and neither is copied first. Data with one spatial axis have a single row.
 #pragma once
 
 #include "cached_product.h"

@@ -1,5 +1,5 @@
-// The product a (rows, inner) x b^T of few rows, as of a small batch's slopes; b lies (columns, inner). oneDNN turns b
-// around first, which takes as long as the product; here a, which is small, is turned, and b is read as it lies, once.
+// The product a (rows, inner) x b^T for few rows, as in the gradient of a small batch; b is (columns, inner). oneDNN
+// transposes b first, which takes as long as the product. Here a, which is small, is transposed, and b is read once.
 #pragma once
 
 #include "onednn.h"
@@ -7,13 +7,14 @@
 namespace lamina {
 
 constexpr int64_t kFewest = 9, kMostRows = 64;  // with fewer or more rows oneDNN's product is faster
-constexpr int64_t kTile = 12;                   // columns whose sums, of two vectors each, fit the registers
-constexpr int64_t kWidth = 32;                  // rows at once: those two vectors
+constexpr int64_t kTile = 12;                   // columns whose sums, two vectors each, fit the registers
+constexpr int64_t kWidth = 32;                  // rows at once: two vectors
 
 #if defined(__GNUC__) && !defined(__clang__)
 typedef float Vector __attribute__((vector_size(64)));
 
-// Columns `first` to `end` of `width` rows of y, (rows, columns); those rows of a are `turned`, (inner, 16 * vectors).
+// Computes columns `first` to `end` of `width` rows of y, (rows, columns), from the transposed rows of a, `turned`,
+// (inner, 16 * vectors).
 template <int vectors>
 LAMINA_512 void tiles(int64_t width, int64_t inner, int64_t columns, const float* turned, const float* b, float* y,
                       int64_t first, int64_t end) {
@@ -32,7 +33,7 @@ LAMINA_512 void tiles(int64_t width, int64_t inner, int64_t columns, const float
       values += 16 * vectors;
     };
     int64_t k = 0;
-    // b's elements are copied, of 16 k at a time: rows whose length is a power of two share few places of the cache.
+    // Elements of b are copied, for 16 k at a time, because rows of a power of two elements share few cache lines.
     for (; k + 16 <= inner; k += 16) {
       alignas(64) float near[kTile][16];
       for (int i = 0; i < kTile; ++i) std::memcpy(near[i], rows[i] + k, sizeof near[i]);
@@ -56,10 +57,10 @@ template <int vectors>
 void tiles(int64_t, int64_t, int64_t, const float*, const float*, float*, int64_t, int64_t) {}
 #endif
 
-// A thread that comes late, since it had to be woken up, finds less left to do: the parts are small.
+// The parts are small, so that a thread that wakes up late still finds some work.
 inline void few_rows(Threads& threads, int64_t rows, int64_t inner, int64_t columns, const float* a, const float* b,
                      float* y) {
-  constexpr int64_t kWork = 1 << 17;  // multiply-adds of a part, at least
+  constexpr int64_t kWork = 1 << 17;  // the fewest multiply-adds of a part
   int64_t size = std::max<int64_t>(kWork / (kWidth * inner * kTile), 1) * kTile, parts = (columns + size - 1) / size;
   for (int64_t start = 0; start < rows; start += kWidth) {
     int64_t width = std::min(kWidth, rows - start), whole = width > 16 ? 32 : 16;

@@ -1,4 +1,4 @@
-// The gates' functions, each a formula that the compiler turns into vectors.
+// The functions of the gates, as formulas that the compiler can vectorize.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace lamina {
 
-// exp(x) - 1, relatively exact near 0: x = n ln 2 + r, exp(x) - 1 = 2^n (exp(r) - 1) + 2^n - 1.
+// exp(x) - 1 with a small relative error near 0: x = n ln 2 + r, exp(x) - 1 = 2^n (exp(r) - 1) + 2^n - 1.
 inline float expm1_of(float x) {
   x = std::min(std::max(x, -87.0f), 87.0f);
   float shifted = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23 leaves no bit for a fraction: n is in the last ones
@@ -25,7 +25,7 @@ inline float expm1_of(float x) {
   return power * (r + r * r * q) + (power - 1.0f);
 }
 
-// 0 itself far below 0: times an infinite state it is NaN.
+// Exactly 0 far below 0, so that the product with an infinite state is NaN.
 inline float sigmoid(float x) { return x <= -87.0f ? 0.0f : 1.0f / (2.0f + expm1_of(-x)); }
 
 inline float tanh_of(float x) {

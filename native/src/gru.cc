@@ -1,11 +1,11 @@
-// GRU that resets after its product: h = u h + (1 - u) g.
+// GRU with reset_after: h = u h + (1 - u) g.
 #include "by_units.h"
 
 namespace lamina {
 namespace {
 
-// `count` units of each row, at which all arrays begin; z and a have 3 parts a row: u, r, g. gates keeps u, r, g and
-// what r multiplies.
+// One step for `count` units of each row, at which all arrays begin. Each row of z and a has 3 parts: u, r, g. `gates`
+// stores u, r, g and the values that r multiplies.
 LAMINA_VECTORS void gru_step(int64_t rows, int64_t units, int64_t count, const float* z, const float* a,
                              const float* bias, const float* inner_bias, const float* before, float* gates, float* y) {
   for (int64_t row = 0; row < rows; ++row, z += 3 * units, a += 3 * units, gates += 4 * units) {
@@ -21,7 +21,7 @@ LAMINA_VECTORS void gru_step(int64_t rows, int64_t units, int64_t count, const f
   }
 }
 
-// The slopes dz of z and da of a; of the state before, `through` is the part that goes by the product.
+// The gradients dz of z and da of a. `through` is the part of the gradient of the state before that passes the product.
 LAMINA_VECTORS void gru_step_back(int64_t rows, int64_t units, const float* gates, const float* before, const float* dy,
                                   const float* through, float* dh, float* dz, float* da) {
   for (int64_t row = 0; row < rows; ++row, gates += 4 * units, dz += 3 * units, da += 3 * units) {
@@ -39,7 +39,7 @@ LAMINA_VECTORS void gru_step_back(int64_t rows, int64_t units, const float* gate
   }
 }
 
-// As `lstm`, with 3 parts for 4 and a second bias, that of the product with the state.
+// Like `lstm`, with 3 parts instead of 4 and a second bias, for the product with the state.
 ffi::Error gru(ffi::ThreadPool pool, Mask mask, Array x, Array kernel, Array bias, Array h, Array recurrent,
                Array inner_bias, Out y, Out gates, bool reverse, bool half) {
   return guarded(pool, [&](Threads& threads) {

@@ -1,4 +1,4 @@
-// Whether this processor multiplies halves faster: measured once, since some have the instruction at half the speed.
+// Whether this processor multiplies halves faster. This is measured once, since on some the instruction is slow.
 #include "half.h"
 
 #include <chrono>
@@ -6,7 +6,7 @@
 namespace lamina {
 namespace {
 
-// The time of one product on one thread, the least of several.
+// The least time of several products on one thread.
 double seconds(Type type, bool& fast) {
   constexpr int64_t rows = 128, inner = 512, columns = 512;
   using Desc = dnnl::memory::desc;

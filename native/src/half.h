@@ -7,7 +7,7 @@ namespace lamina {
 
 using Half = uint16_t;
 
-// In half.cc: how many times as fast as float32 this processor multiplies halves; 0 where it has no instruction for it.
+// In half.cc: the speed of products of halves relative to float32; 0 if the processor has no instruction for them.
 double half_speed();
 
 inline float widened(Half half) {
@@ -17,7 +17,7 @@ inline float widened(Half half) {
   return value;
 }
 
-// To the nearest, of two that are as near to the even one; NaN stays NaN.
+// Rounds to the nearest half, ties to even; NaN stays NaN.
 inline Half narrowed(float value) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof value);
@@ -25,7 +25,7 @@ inline Half narrowed(float value) {
   return static_cast<Half>(((bits & 0x7fffffff) > 0x7f800000 ? nan : rounded) >> 16);
 }
 
-// run(of), where of(array) is an array of halves or else of floats.
+// Calls run(of), where of(array) is an array of halves or of floats.
 template <typename Run>
 auto by_lane(bool half, Run run) {
   return half ? run([](void* array) { return static_cast<Half*>(array); })

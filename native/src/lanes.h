@@ -7,7 +7,7 @@
 
 namespace lamina {
 
-// 16 elements: a vector of 64 bytes. Comparisons are of integers, which GCC has vectors for at each width.
+// 16 elements, a vector of 64 bytes. Comparisons use integers, because GCC has vectors of these for each width.
 constexpr int64_t kLanes = 16;
 using Floats = float __attribute__((vector_size(4 * kLanes)));
 using Ints = int32_t __attribute__((vector_size(4 * kLanes)));
@@ -17,7 +17,7 @@ template <typename Lane>
 using Vector =
     std::conditional_t<sizeof(Lane) == 4, Ints, std::conditional_t<std::is_same_v<Lane, Half>, Halves, Shorts>>;
 
-// Lanes as integers of 32 bits, and back: floats as their bits, halves as those of the float, places as numbers.
+// Converts lanes to 32-bit integers and back: floats by their bits, halves by the bits of the float, places by value.
 template <typename Lane>
 LAMINA_INLINE inline Ints loaded(const Lane* from) {
   Vector<Lane> vector;
@@ -32,7 +32,7 @@ LAMINA_INLINE inline void store(Ints ints, Lane* to) {
   std::memcpy(to, &vector, sizeof vector);
 }
 
-// run(first) for all channels, kLanes from there on; the last ones may come twice.
+// Calls run(first) for all channels, in runs of kLanes. The last run may overlap the one before.
 template <typename Run>
 LAMINA_INLINE inline void in_lanes(int64_t channels, Run run) {
   for (int64_t n = 0; n < channels; n += kLanes) run(std::min(n, channels - kLanes));

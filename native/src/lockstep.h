@@ -1,5 +1,5 @@
-// Steps that follow each other, each of them in parts that several threads take. A thread that sleeps needs 20
-// microseconds to come, and a step may take 2: so a thread that has come stays, and looks for the next step.
+// A sequence of short steps, whose parts several threads compute. A sleeping thread needs 20 microseconds to wake up,
+// and a step may take 2. So a thread that has woken up spins until the next step begins.
 #pragma once
 
 #include <vector>
@@ -17,12 +17,12 @@ class Lockstep {
   }
   ~Lockstep() { state_->step = kEnd; }
 
-  // The next step, until all of its parts are done. What no other thread has begun is done here: none may come.
+  // Computes the next step. This thread computes the parts that no other thread has begun, since none may come.
   void step() { state_->lead(); }
 
  private:
   static constexpr int64_t kEnd = -1;
-  static constexpr int kSpins = 2000;  // some 50 microseconds: a leader that takes longer is not running
+  static constexpr int kSpins = 2000;  // about 50 microseconds: a leader that takes longer does not run
 
   struct State {
     State(int64_t parts, std::function<void(int64_t)> run) : run(std::move(run)), taken(parts) {}
@@ -47,7 +47,7 @@ class Lockstep {
       }
     }
 
-    // Whoever counts a part up to this step, in which nobody has begun it, does it.
+    // The thread that sets the counter of a part to this step computes the part.
     void take(int64_t part, int64_t now) {
       int64_t before = now - 1;
       if (!taken[part].compare_exchange_strong(before, now)) return;
@@ -55,7 +55,7 @@ class Lockstep {
       ++done;
     }
 
-    const std::function<void(int64_t)> run;  // not called once the leader is gone
+    const std::function<void(int64_t)> run;  // never called after the leader has returned
     std::vector<std::atomic<int64_t>> taken;
     alignas(64) std::atomic<int64_t> step{0};
     alignas(64) std::atomic<int64_t> done{0};

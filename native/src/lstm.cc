@@ -4,8 +4,8 @@
 namespace lamina {
 namespace {
 
-// One step of `count` units of some rows, at which all arrays begin: z is the input's share of the gates, a the
-// state's. They and gates have 4 parts of `units` a row: i, f, g, o.
+// One step for `count` units of some rows, at which all arrays begin. z is the part of the gates from the input, a the
+// part from the state. Each row of z, a and gates has 4 parts of `units`: i, f, g, o.
 LAMINA_VECTORS void lstm_step(int64_t rows, int64_t units, int64_t count, const float* z, const float* a,
                               const float* bias, const float* before, float* gates, float* c, float* y) {
   for (int64_t row = 0; row < rows; ++row, z += 4 * units, a += 4 * units, gates += 4 * units) {
@@ -22,7 +22,7 @@ LAMINA_VECTORS void lstm_step(int64_t rows, int64_t units, int64_t count, const 
   }
 }
 
-// The slopes dz of the gates, and dc of the state before; dh is that of the output.
+// The gradients dz of the gates and dc of the state before; dh is the gradient of the output.
 LAMINA_VECTORS void lstm_step_back(int64_t rows, int64_t units, const float* gates, const float* c, const float* before,
                                    const float* dy, const float* dh, float* dc, float* dz) {
   for (int64_t row = 0; row < rows; ++row, gates += 4 * units, dz += 4 * units) {
@@ -75,7 +75,7 @@ ffi::Error lstm(ffi::ThreadPool pool, Mask mask, Array x, Array kernel, Array bi
   });
 }
 
-// The gradients of all that `lstm` takes, from those of the outputs and of the last h and c.
+// The gradients of all arguments of `lstm`, from those of the outputs and of the last h and c.
 ffi::Error lstm_gradient(ffi::ThreadPool pool, Mask mask, Array dy, Array dh, Array dc, Array x, Array kernel, Array h,
                          Array c, Array recurrent, Array y, Array cs, Array gates, Out dx, Out dkernel, Out dbias,
                          Out dh0, Out dc0, Out drecurrent, bool reverse, bool half) {

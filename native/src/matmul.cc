@@ -1,5 +1,5 @@
-// A matrix product a (rows, inner) x b (inner, columns) -> y (rows, columns), which adds up in float32. a and b are
-// float32, or both bfloat16, and then y may be either.
+// A matrix product a (rows, inner) x b (inner, columns) -> y (rows, columns), with sums in float32. a and b are both
+// float32 or both bfloat16; in the latter case y may be either.
 #include <cmath>
 
 #include "few_rows.h"
@@ -9,7 +9,7 @@
 namespace lamina {
 namespace {
 
-// The part that one thread computes, and the steps from row to row of the whole arrays.
+// The part of one thread, and the distances between the rows of the whole arrays.
 struct Part {
   int64_t rows, inner, columns;
   bool a_turned, b_turned;  // a turned one lies (inner, rows), or (columns, inner)
@@ -47,8 +47,8 @@ void compute(const Part& part, void* a, void* b, void* y) {
 
 using Array = ffi::AnyBuffer;
 
-constexpr int64_t kBlock = 64;      // rows, or columns, that a part has a multiple of
-constexpr double kLeast = 1 << 20;  // multiply-adds that pay for a second thread
+constexpr int64_t kBlock = 64;      // the rows or columns of a part are a multiple of this
+constexpr double kLeast = 1 << 20;  // the fewest multiply-adds for which a second thread pays
 
 ffi::Error matmul(ffi::ThreadPool pool, Array a, Array b, ffi::Result<Array> y, bool a_turned, bool b_turned) {
   return guarded(pool, [&](Threads& threads) {

@@ -1,5 +1,5 @@
-// Batch normalization, relu and the largest of windows in one pass, and the way back, where neither what is normalized
-// nor its slopes are arrays of their own. x is (batch, rows, columns, channels), and channels are whole vectors.
+// Batch normalization, relu and max pooling in one pass, and their gradients, without arrays for the normalized values
+// and their gradient. x is (batch, rows, columns, channels), and the channels are whole vectors.
 #include "onednn.h"
 #include "pooling.h"
 
@@ -10,7 +10,7 @@ using Array = ffi::Buffer<ffi::F32>;
 using PlaceArray = ffi::Buffer<ffi::S16>;
 using Out = ffi::Result<Array>;
 
-// Of one row of windows of relu(x * factor + shift).
+// Pools one row of windows of relu(x * factor + shift).
 LAMINA_VECTORS void pool_normalized(const Pool& g, const float* x, const float* factor, const float* shift, int64_t row,
                                     float* p, Place* places) {
   pool_row(g, x, row, p, places, [&](Ints value, int64_t n) LAMINA_INLINE {
@@ -18,7 +18,7 @@ LAMINA_VECTORS void pool_normalized(const Pool& g, const float* x, const float* 
   });
 }
 
-// Adds the sums of dy, and of dy * (x - mean), over one row of windows; dy is dp at its places.
+// Adds the sums of dy and of dy * (x - mean) over one row of windows. dy is dp at its places, and 0 elsewhere.
 LAMINA_VECTORS void add_slopes(const Pool& g, const float* x, const float* dp, const Place* places, const float* mean,
                                int64_t row, float* first, float* second) {
   for (int64_t n = 0; n < g.channels; n += kLanes) {
@@ -92,8 +92,8 @@ ffi::Error pooled(ffi::ThreadPool threads, Array x, Array factor, Array shift, O
   });
 }
 
-// The gradients from the slopes dp of what was pooled to: with h = (x - mean) * inverse and the sums over the first
-// `rows` rows of the batch, dx = gamma * inverse * (dy - mean(dy) - h * mean(dy * h)).
+// The gradients for the gradient dp of the pooled values. With h = (x - mean) * inverse and means over the first `rows`
+// rows of the batch: dx = gamma * inverse * (dy - mean(dy) - h * mean(dy * h)).
 ffi::Error gradient(ffi::ThreadPool threads, Array dp, PlaceArray places, Array x, Array mean, Array inverse,
                     Array gamma, ffi::Buffer<ffi::S32> rows, Out dx, Out dgamma, Out dbeta, Sizes pool) {
   return guarded(threads, [&](Threads& threads) {
@@ -130,7 +130,7 @@ ffi::Error gradient(ffi::ThreadPool threads, Array dp, PlaceArray places, Array 
       }
       float scale = inverse.typed_data()[n], middle = mean.typed_data()[n];
       dbeta->typed_data()[n] = static_cast<float>(first);
-      dgamma->typed_data()[n] = static_cast<float>(second) * scale + 0.0f * middle;  // NaN where the mean is no number
+      dgamma->typed_data()[n] = static_cast<float>(second) * scale + 0.0f * middle;  // NaN if the mean is NaN
       factor[n] = gamma.typed_data()[n] * scale;
       slope[n] = -factor[n] * scale * static_cast<float>(dgamma->typed_data()[n] / size);
       offset[n] = -factor[n] * static_cast<float>(first / size) - slope[n] * middle;

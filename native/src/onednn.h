@@ -1,4 +1,4 @@
-// What the custom calls share: oneDNN's engine, scratch memory, cached primitives, and XLA's arrays as oneDNN's.
+// Shared by all custom calls: oneDNN's engine, scratch memory, cached primitives, and XLA's arrays as oneDNN's.
 #pragma once
 
 #include <unistd.h>
@@ -20,9 +20,9 @@
 #include "threads.h"
 #include "xla/ffi/api/ffi.h"
 
-// A function that is compiled for each kind of vectors; the processor chooses.
+// A function that is compiled for each width of vectors. The processor decides which one runs.
 #if defined(__GNUC__) && !defined(__clang__)
-#ifdef __SANITIZE_THREAD__  // it is not there yet when the loader asks which one to take
+#ifdef __SANITIZE_THREAD__  // the sanitizer is not loaded yet when the loader chooses the function
 #define LAMINA_VECTORS
 #else
 #define LAMINA_VECTORS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
@@ -42,7 +42,7 @@ using Dims = dnnl::memory::dims;
 using Sizes = ffi::Span<const int64_t>;
 using Type = dnnl::memory::data_type;
 
-// What outlives a call is never destroyed: XLA's threads may still run when the process ends.
+// Objects that outlive a call are never destroyed, because XLA's threads may still run when the process ends.
 inline dnnl::engine& engine() {
   static auto& cpu = *new dnnl::engine(dnnl::engine::kind::cpu, 0);
   return cpu;
@@ -59,7 +59,7 @@ inline dnnl::primitive_attr with_own_scratchpad() {
   return attr;
 }
 
-// Memory for the length of one call. A thread keeps it for its next calls.
+// Memory for one call. The thread keeps it for its next calls.
 class Room {
  public:
   explicit Room(size_t bytes) {
@@ -103,7 +103,7 @@ class Room {
   Block block_;
 };
 
-// Primitives are made once for each combination of kind, sizes and settings; all threads share them.
+// Primitives are made once for each combination of kind, sizes and settings. All threads share them.
 template <typename Made>
 class Cache {
  public:
@@ -123,7 +123,7 @@ class Cache {
   std::unordered_map<std::string, std::shared_ptr<const Made>> made_;
 };
 
-// oneDNN counts axes as (batch, channels, *sizes), XLA's arrays here lie as (batch, *sizes, channels).
+// oneDNN numbers axes as (batch, channels, *sizes). XLA's arrays are stored as (batch, *sizes, channels).
 inline dnnl::memory::desc channels_last(Sizes shape, Type type) {
   Dims dims{shape.front(), shape.back()}, steps(shape.size());
   for (size_t axis = 1; axis + 1 < shape.size(); ++axis) dims.push_back(shape[axis]);
@@ -156,8 +156,8 @@ LAMINA_VECTORS static inline void add(int64_t count, float times, const float* f
   for (int64_t n = 0; n < count; ++n) to[n] += times * from[n];
 }
 
-// A process that ends frees what a call under way in another thread still reads: its exit waits for such calls, and a
-// thread that then comes with a new one stands still until the process is gone.
+// The end of a process frees memory that a call in another thread still reads. So the exit waits for running calls, and
+// a thread that begins a new call then blocks until the process has ended.
 class UnderWay {
  public:
   UnderWay() {
@@ -172,7 +172,7 @@ class UnderWay {
 
  private:
   static void wait() {
-    if (process != getpid()) return;  // a child that was forked: the threads that it counts are its parent's
+    if (process != getpid()) return;  // a forked child: the counted threads belong to its parent
     ending = true;
     while (calls > 0) usleep(1000);
   }
@@ -187,7 +187,7 @@ template <typename Run>
 ffi::Error guarded(ffi::ThreadPool pool, Run run) {
   UnderWay call;
   try {
-    omp_set_dynamic(false);  // oneDNN's threads wait for each other, for as many as it asked for
+    omp_set_dynamic(false);  // oneDNN's threads wait for each other, so all that it requests must exist
     Threads threads(pool);
     run(threads);
     return ffi::Error::Success();

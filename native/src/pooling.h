@@ -1,6 +1,6 @@
-// The largest of each window of relu(y), and its slope put back into its place. The windows do not overlap. A place
-// says which element of the window that was, the first of equal ones, or kNone where no gradient flows: none is above
-// zero, or one is NaN.
+// Max pooling of relu(y), and its gradient. The windows do not overlap. A place is the index of the maximum in its
+// window, of the first one if several are equal. It is kNone if no gradient flows: no element is above zero, or one is
+// NaN.
 #pragma once
 
 #include "lanes.h"
@@ -11,7 +11,7 @@ namespace lamina {
 using Place = int16_t;
 constexpr int32_t kNone = -1, kMost = INT16_MAX, kInfinity = 0x7f800000;
 
-// Windows over the two axes of y (batch, rows, columns, channels): their sizes, and from one to the next.
+// Windows over the two spatial axes of y (batch, rows, columns, channels): their sizes and their strides.
 struct Pool {
   int64_t high, wide, down, right;
   int64_t columns, channels;  // of y
@@ -37,7 +37,7 @@ struct Pool {
   }
 };
 
-// The largest so far. The bits of floats above zero, and of NaN without its sign, are in their order.
+// The maximum so far. As integers, the bits of positive floats and of NaN without its sign are in the right order.
 struct Largest {
   Ints bits{}, place = Ints{} + kNone;
 
@@ -54,7 +54,7 @@ struct Largest {
   }
 };
 
-// Of one row of windows, where value(lanes, n) is what to take of channels from n on: y is the whole image, p and
+// Pools one row of windows. value(lanes, n) maps the values of the channels from n on. y is the whole image; p and
 // places begin with this row.
 template <typename Lane, typename Value>
 LAMINA_INLINE inline void pool_row(const Pool& g, const Lane* y, int64_t row, Lane* p, Place* places, Value value) {
@@ -73,7 +73,7 @@ LAMINA_INLINE inline void pool_row(const Pool& g, const Lane* y, int64_t row, La
   }
 }
 
-// The way back: dy is the whole image, of which the part up to the next row of windows is filled.
+// The reverse, for the gradient: dy is the whole image, and the part up to the next row of windows is filled.
 template <typename Lane>
 LAMINA_INLINE inline void put_row_back(const Pool& g, const Lane* dp, const Place* places, int64_t row, Lane* dy) {
   int64_t line = g.columns * g.channels, first = row * g.down * line;

@@ -1,4 +1,4 @@
-// Matrix products by one thread, within Threads::each.
+// Matrix products on one thread, for use within Threads::each.
 #pragma once
 
 #include "cached_product.h"
@@ -6,7 +6,7 @@
 
 namespace lamina {
 
-// What goes into a product of halves, float32 until then.
+// An operand of a product of halves, converted from float32.
 class Taken {
  public:
   Taken(int64_t size, bool half) : size_(size), half_(half), room_(half ? size * sizeof(Half) : 0) {}
@@ -23,8 +23,8 @@ class Taken {
   Room room_;
 };
 
-// a (rows, inner) x b (inner, columns) with b always the same; it lies (columns, inner) where it is transposed. The
-// product of halves adds up in float32, as the result is.
+// The product a (rows, inner) x b (inner, columns) for several a and one b. A transposed b is (columns, inner).
+// A product of halves is summed in float32, the type of the result.
 class Product {
  public:
   Product(int64_t rows, int64_t inner, int64_t columns, const float* b, bool transposed, bool half)
@@ -52,7 +52,7 @@ class Product {
     made_->pack.execute(stream(), given, b_);
   }
 
-  // The result stays as it is until the next call.
+  // The result is valid until the next call.
   float* operator()(const float* a) {
     if (made_) {
       a_.set_data_handle(taken_(a));
@@ -89,13 +89,13 @@ class Product {
   }
 
   int64_t rows_, inner_, columns_;
-  std::shared_ptr<const Made> made_;  // none where our own product is faster
+  std::shared_ptr<const Made> made_;  // null if our own product is faster
   Taken taken_;
   Room result_, packed_{0}, work_{0};
   dnnl::memory a_, b_, y_, scratchpad_;
 };
 
-// The sum of products a^T (columns of a, rows) x b (rows, columns of b).
+// A sum of products a^T (columns of a, rows) x b (rows, columns of b).
 class Sum {
  public:
   Sum(int64_t rows, int64_t a_columns, int64_t b_columns, bool half)

@@ -1,6 +1,6 @@
-// What LSTM and GRU over whole sequences share. Rows of a batch do not meet: each thread takes its part of them through
-// all steps with products of its own, and no thread waits for another (few rows: by_units.h). What is not sequential,
-// the products with the input and with its kernel, is done for a span of steps at once, while they are in the cache.
+// The common parts of LSTM and GRU over whole sequences. The rows of a batch are independent, so each thread computes
+// all steps of some rows with products of its own, and no thread waits for another (for few rows see by_units.h). The
+// products of the input with its kernel are not sequential. They are computed for a span of steps that fits the cache.
 #pragma once
 
 #include "gates.h"
@@ -11,14 +11,14 @@
 namespace lamina {
 
 using Array = ffi::Buffer<ffi::F32>;
-using Mask = ffi::Buffer<ffi::PRED>;  // (time, batch), or empty where all steps count
+using Mask = ffi::Buffer<ffi::PRED>;  // (time, batch), or empty if all steps count
 using Out = ffi::Result<Array>;
 
 constexpr int64_t kRows = 128;  // so many rows make a product efficient
 
 inline int64_t least(int64_t a, int64_t b) { return std::min(a, b); }
 
-// The sizes of a net over a sequence; `width` is that of its gates.
+// The sizes of a recurrent net. `width` is the width of its gates.
 struct Net {
   int64_t batch, time, features, units, width;
 
@@ -31,18 +31,18 @@ struct Net {
     if (mask.element_count()) expect_shapes({{"mask", mask.dimensions(), {time, batch}}});
   }
 
-  // What is of each step, or of one alone.
+  // The arrays for each step, or for one step only.
   Dims kept(Out& out, int64_t size) const {
     auto given = out->dimensions();
     return {given.size() && given[0] == 1 ? 1 : time, batch, size};
   }
-  // x's slopes, which are not asked for where they have no element.
+  // The gradient of x; empty if it is not needed.
   void expect_slopes(Out& dx) const {
     if (dx->element_count()) expect_shapes({{"dx", dx->dimensions(), {batch, time, features}}});
   }
 };
 
-// One thread's rows of a sequence.
+// The rows of one thread.
 struct Part {
   int64_t time, batch, first, rows, span;
   bool reverse;
@@ -58,10 +58,10 @@ struct Part {
         mask(mask.element_count() ? mask.typed_data() : nullptr) {}
 
   int64_t at(int64_t step) const { return reverse ? time - 1 - step : step; }
-  int64_t steps(int64_t start) const { return least(span, time - start); }  // of the span that begins there
+  int64_t steps(int64_t start) const { return least(span, time - start); }  // in the span that begins at `start`
   int64_t last_span() const { return (time - 1) / span * span; }
 
-  // run(row) for each row that does not count at a step: there all states stay.
+  // Calls run(row) for each row that is masked at a step. Such a row keeps its states.
   template <typename Run>
   void each_masked(int64_t step, Run run) const {
     for (int64_t row = 0; mask && row < rows; ++row) {
@@ -69,20 +69,20 @@ struct Part {
     }
   }
 
-  // The rows at a step of data (time, batch, width). Where one step alone is kept, the data are (1, batch, width).
+  // The rows at a step of data (time, batch, width). If only one step is kept, the data are (1, batch, width).
   template <typename Buffer>
   float* in(Buffer& data, int64_t step) const {
     auto shape = data.dimensions();
     return data.typed_data() + ((shape[0] > 1 ? at(step) * batch : 0) + first) * shape[2];
   }
-  // Those before a step; before the first one they are start's, (batch, width).
+  // The rows before a step; before the first step they are those of `start`, (batch, width).
   template <typename Buffer>
   float* before(Buffer& data, Array& start, int64_t step) const {
     return step ? in(data, step - 1) : start.typed_data() + first * start.dimensions()[1];
   }
 };
 
-// What goes into the steps of a span, (span * rows, features), zeros where the span has no step; x is (batch, time,
+// The inputs of the steps of a span, (span * rows, features), with zeros after the last step; x is (batch, time,
 // features).
 inline void gather_inputs(const Part& part, Array& x, int64_t start, float* to) {
   int64_t features = x.dimensions()[2], steps = part.steps(start);
@@ -95,7 +95,7 @@ inline void gather_inputs(const Part& part, Array& x, int64_t start, float* to) 
   std::fill_n(to, (part.span - steps) * part.rows * features, 0.0f);
 }
 
-// The way back, into dx of x's shape.
+// The reverse, into dx, which has the shape of x.
 inline void scatter_slopes(const Part& part, const float* from, int64_t start, Out& dx) {
   int64_t features = dx->dimensions()[2], steps = part.steps(start);
   for (int64_t n = 0; n < steps; ++n) {
@@ -117,10 +117,10 @@ inline void add_rows(int64_t rows, int64_t width, const float* from, float* to) 
   for (int64_t row = 0; row < rows; ++row, from += width) add(width, 1.0f, from, to);
 }
 
-// A thread takes so many rows at least.
+// The fewest rows of a thread.
 constexpr int64_t kLeast = 4;
 
-// What each thread has summed up, added in the threads' order.
+// The sums of all threads, added in the order of the threads.
 class Totals {
  public:
   Totals(int64_t threads, std::vector<Out*> outs) : outs_(std::move(outs)), parts_(threads) {}
@@ -146,7 +146,7 @@ class Totals {
   std::vector<std::vector<std::vector<float>>> parts_;
 };
 
-// What a handler takes and gives: XLA's threads, a mask, and so many float32 arrays.
+// The signature of a handler: XLA's threads, a mask, and numbers of float32 arguments and results.
 template <size_t arguments, size_t results>
 auto arrays() {
   if constexpr (results > 0) {

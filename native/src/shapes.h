@@ -1,4 +1,4 @@
-// What a custom call reads and writes is checked first: its arrays' shapes fit each other.
+// Checks that the shapes of a custom call's arrays fit each other, before it reads and writes them.
 #pragma once
 
 #include <initializer_list>
@@ -8,7 +8,7 @@
 
 namespace lamina {
 
-// Else the call ends with XLA's error of invalid arguments.
+// If they do not fit, the call ends with XLA's error for invalid arguments.
 inline void expect(bool holds, const std::string& what) {
   if (!holds) throw std::invalid_argument(what);
 }

@@ -1,5 +1,5 @@
-// The gradients of a convolution from a dy that is almost all zeros, as behind a global maximum: of the products only
-// those with an element that is not zero, each a window of x, or the kernel of one filter, times that element.
+// The gradients of a convolution from a dy with almost only zeros, as below a global max pooling. Only products with
+// elements that are not zero are computed: a window of x, or the kernel of one filter, times such an element.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace lamina {
 
-// What moves over what; the axes lie between the batch and the channels.
+// The sizes of a convolution. The spatial axes are between the batch and the channels.
 struct Geometry {
   Dims x, kernel, y;
   Sizes strides, before, after, dilation;
@@ -20,13 +20,13 @@ struct Geometry {
 
   size_t axes() const { return strides.size(); }
 
-  // The same for so many rows of a batch.
+  // The same sizes for another number of rows.
   Geometry of_rows(int64_t rows) const {
     Geometry part = *this;
     part.x[0] = part.y[0] = rows;
     return part;
   }
-  // The numbers of elements of a row.
+  // The number of elements in a row.
   int64_t x_row() const { return product(x) / x[0]; }
   int64_t y_row() const { return product(y) / y[0]; }
 
@@ -40,7 +40,7 @@ struct Geometry {
     }
   }
 
-  // All sizes are there, positive, and such that each window lies on the padded x.
+  // Whether all sizes are given and positive, and each window is inside of the padded x.
   void check() const {
     size_t n = axes();
     expect(n >= 1 && n <= 3, "expected a window over 1 to 3 axes");
@@ -64,7 +64,7 @@ struct Geometry {
   }
 };
 
-LAMINA_VECTORS static inline int64_t count(const float* data, int64_t size) {  // of those that are not zero
+LAMINA_VECTORS static inline int64_t count(const float* data, int64_t size) {  // elements that are not zero
   int32_t found = 0;
 #pragma omp simd reduction(+ : found)
   for (int64_t n = 0; n < size; ++n) found += data[n] != 0;
@@ -79,7 +79,7 @@ LAMINA_VECTORS static inline int64_t count(const Half* data, int64_t size) {
 }
 
 LAMINA_VECTORS static inline bool finite(const float* data, int64_t size) {
-  float sum = 0;  // of zeros, but for infinity and NaN
+  float sum = 0;  // stays 0 unless an element is infinite or NaN
 #pragma omp simd reduction(+ : sum)
   for (int64_t n = 0; n < size; ++n) sum += data[n] * 0;
   return sum == 0;
@@ -87,7 +87,7 @@ LAMINA_VECTORS static inline bool finite(const float* data, int64_t size) {
 
 class Sparse {
  public:
-  // Whether at most one element in so many differs from zero; oneDNN's products are that much faster, each.
+  // These kernels serve if at most one element in kFew is not zero: each product of oneDNN is faster by this factor.
   static constexpr int64_t kFew = 16;
   static constexpr int64_t kSpan = 1 << 14;
 
@@ -96,7 +96,7 @@ class Sparse {
     g.half ? read(static_cast<const Half*>(dy)) : read(static_cast<const float*>(dy));
   }
 
-  // From the slopes of what windows of y were pooled to, and their places.
+  // Makes the entries from the gradient of the pooled values and their places.
   Sparse(Threads& threads, const float* dp, const Place* places, const Geometry& g, const Pool& pool)
       : threads_(threads), g_(g), parts_(static_cast<size_t>(threads.parts_of(g.y[0], 1))) {
     threads_.each_of(g.y[0], 1, [&](int64_t first, int64_t end, int64_t part) {
@@ -113,7 +113,7 @@ class Sparse {
   }
 
   bool few() const { return few_; }
-  // Whether the products that are left out are zeros: one with infinity or NaN is none.
+  // Whether the omitted products are zeros. A product with infinity or NaN is not.
   bool serves(const float* other, const Dims& shape) const {
     std::atomic<bool> zeros = true;
     threads_.each_of(Geometry::product(shape), kSpan, [&](int64_t first, int64_t end, int64_t) {
@@ -142,7 +142,7 @@ class Sparse {
   void kernel_gradient(const float* x, float* dk) const {
     int64_t one = window() * channels();
     std::vector<float> sum(one * filters(), 0.0f);  // (filters, *window, channels)
-    // Filters are shared out: each thread reads all entries and takes its own.
+    // The filters are divided among the threads. Each thread reads all entries, and uses those of its filters.
     threads_.each_of(filters(), 1, [&](int64_t first, int64_t end, int64_t) {
       for (auto& part : parts_) {
         for (const Entry& entry : part) {
@@ -209,8 +209,8 @@ class Sparse {
     }
   }
 
-  // run(where in x the channels begin, place in the window, how many places) for the places of an entry's window that
-  // lie on x; those next to each other, as along the last axis, are next to each other in x too.
+  // Calls run(start of the channels in x, position in the window, number of positions) for the positions of an entry's
+  // window inside of x. Positions along the last axis are adjacent in x too, so they come in one call.
   template <typename Run>
   void each_run(const Entry& entry, Run run) const {
     size_t last = g_.axes() - 1;
@@ -248,7 +248,7 @@ class Sparse {
 
   Threads& threads_;
   const Geometry& g_;
-  std::vector<std::vector<Entry>> parts_;  // of the samples, one for each thread
+  std::vector<std::vector<Entry>> parts_;  // the entries of each thread's samples
   std::atomic<bool> few_ = true;
 };
 

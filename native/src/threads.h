@@ -1,4 +1,4 @@
-// Work is shared out to XLA's own threads. With threads of OpenMP's, both wait for the processor in turn.
+// Divides work among XLA's own threads. Threads of OpenMP would compete with them for the processor.
 #pragma once
 
 #include <omp.h>
@@ -15,7 +15,7 @@
 
 namespace lamina {
 
-// Within it oneDNN, on this thread, makes and runs primitives for one thread.
+// While such an object lives, oneDNN makes and runs primitives for one thread in this thread.
 struct OneThread {
   int before = omp_get_max_threads();
   OneThread() { omp_set_num_threads(1); }
@@ -29,21 +29,20 @@ class Threads {
 
   int64_t count() const { return count_; }
 
-  // Wakes a thread up for work that comes soon: a sleeping one takes 20 microseconds to come, in which this one goes
-  // on.
+  // Wakes up a thread for work that comes soon. A thread needs 20 microseconds for it, while this one continues.
   void rouse() {
     if (count_ > 1) pool_.Schedule([] {});
   }
 
-  // Another thread runs this too, if one comes.
+  // Lets another thread run this too, if one is free.
   void also(std::function<void()> run) { pool_.Schedule(std::move(run)); }
 
-  // So many programs run at a time, and each call takes its part of the threads: a call that hands work to a thread
-  // which another program keeps busy, or waits for, loses more than it gains.
+  // The number of programs that run at the same time. Each call uses its share of the threads, because waiting for a
+  // thread that another program keeps busy costs more time than it saves.
   static inline std::atomic<int64_t> programs{1};
 
-  // run(part) for each of so many parts. The thread that calls takes parts too, until none is left, so it never waits
-  // for a part that no thread has begun: all of them may be within such calls.
+  // Calls run(part) for each part. The calling thread computes parts too, until none is left. So it never waits for a
+  // part that no thread has begun, even if all threads are within such calls.
   template <typename Run>
   void each(int64_t parts, Run run) {
     auto work = std::make_shared<Work>(parts, run);
@@ -52,8 +51,8 @@ class Threads {
     work->wait();
   }
 
-  // The same for work of so many multiply-adds in all: of few, by this thread alone, which is done before another one
-  // has come and has the data in its cache. That one wakes up for the next call.
+  // Like `each`, for work of this many multiply-adds. This thread does little work alone: it is done before another
+  // thread has woken up, and has the data in its cache. The other thread wakes up for the next call.
   template <typename Run>
   void each_worth(double work, int64_t parts, Run run) {
     if (work >= kWorthTwo) return each(parts, run);
@@ -61,7 +60,7 @@ class Threads {
     for (int64_t part = 0; part < parts; ++part) run(part);
   }
 
-  // run(first, end, part) for runs of `size` things, at most one for each thread, and each of `least` things at least.
+  // Calls run(first, end, part) for ranges of `size` elements: one for a thread at most, of at least `least` elements.
   template <typename Run>
   void each_of(int64_t size, int64_t least, Run run) {
     int64_t parts = parts_of(size, least);
@@ -100,7 +99,7 @@ class Threads {
     }
 
    private:
-    static constexpr int kSpins = 2000;  // some 50 microseconds, which a sleeping thread takes to wake up
+    static constexpr int kSpins = 2000;  // about 50 microseconds, the time that a sleeping thread needs to wake up
     const int64_t parts_;
     const std::function<void(int64_t)> run_;
     std::atomic<int64_t> next_{0}, done_{0};

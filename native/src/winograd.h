@@ -1,14 +1,14 @@
-// A convolution by fewer products: y is computed in tiles, each as the interpolation of a polynomial from its values at
-// a few points. A tile of 4 x 4 by a window of 3 x 3 takes 36 products in place of 144 (A. Lavin, S. Gray: Fast
-// Algorithms for Convolutional Neural Networks, 2015; the points: B. Barabasz et al.: Error Analysis and Improving the
-// Accuracy of Winograd Convolution, 2018). Infinity or NaN in a tile makes more of it NaN, which `to_y` tells.
+// Winograd's convolution, which needs fewer products: y is computed in tiles, each as the interpolation of a polynomial
+// from its values at a few points. A tile of 4 x 4 with a window of 3 x 3 takes 36 products instead of 144 (A. Lavin,
+// S. Gray: Fast Algorithms for Convolutional Neural Networks, 2015; the points: B. Barabasz et al.: Error Analysis and
+// Improving the Accuracy of Winograd Convolution, 2018). Infinity or NaN spreads in its tile; `to_y` reports this.
 #pragma once
 
 #include "cached_product.h"
 
 namespace lamina {
 
-// The points of n values: 0, 1, -1, of 6 also 1/2 and -2, of 8 all; the last value is that at infinity.
+// The points for n values: 0, 1, -1; for 6 values also 1/2 and -2; for 8 values all. The last value is at infinity.
 template <int n>
 struct Points {
   static_assert(n == 1 || n == 4 || n == 6 || n == 8);
@@ -19,7 +19,7 @@ struct Points {
     for (; k > 0; --k) value *= kPoints[i];
     return value;
   }
-  // The k-th coefficient of the product of (x - point) over all points but the i-th one; of all for i = n - 1.
+  // The k-th coefficient of the product of (x - point) over all points except the i-th; over all points for i = n - 1.
   static constexpr double coefficient(int i, int k) {
     double product[n + 1] = {1};
     for (int j = 0, degree = 0; j < n - 1; ++j) {
@@ -36,7 +36,7 @@ struct Points {
   }
 };
 
-// Matrices, whose elements are known when compiling: values of x, of the kernel, and of a tile of y.
+// Matrices with elements known at compile time: for the values of x, of the kernel, and of a tile of y.
 template <int n>
 struct OfX {
   static constexpr int rows = n, columns = n;
@@ -88,12 +88,12 @@ LAMINA_INLINE inline void transform(const Floats* in, Floats* out) {
   for (int i = 0; i < Down::rows; ++i) times<Right>(half + i * Right::columns, 1, out + i * Right::rows, 1);
 }
 
-// Images (count, rows, columns, channels); of one axis, one row.
+// Images (count, rows, columns, channels). Data with one spatial axis are images with one row.
 struct Images {
   int64_t rows, columns, channels;
 };
 
-// Tiles of kHigh x kWide elements of y by a window of kDown x kRight.
+// Tiles of kHigh x kWide elements of y, for a window of kDown x kRight.
 template <int kHigh, int kWide, int kDown, int kRight>
 class Tiles {
   static constexpr int kN = kHigh + kDown - 1, kM = kWide + kRight - 1;
@@ -112,11 +112,11 @@ class Tiles {
         right_((y.columns + kWide - 1) / kWide) {}
 
   int64_t each() const { return down_ * right_; }  // tiles of an image
-  // From the values of one point to those of the next: not a power of two, of which few places of a cache are shared.
+  // The distance between the values at two points. It is no power of two, which would use few lines of the cache.
   static int64_t step(int64_t tiles, int64_t channels) { return tiles * channels + kLanes; }
   int64_t kernel_step() const { return x_.channels * y_.channels; }
 
-  // Of channels `first` to `end` of the kernel (kDown, kRight, channels, filters) the values at each point.
+  // Computes the values at each point for channels `first` to `end` of the kernel (kDown, kRight, channels, filters).
   LAMINA_512 void of_kernel(const float* kernel, float* to, int64_t first, int64_t end) const {
     int64_t one = kernel_step();
     for (int64_t at = first * y_.channels; at < end * y_.channels; at += kLanes) {
@@ -126,7 +126,7 @@ class Tiles {
       for (int k = 0; k < kValues; ++k) put(out[k], to + k * one + at);
     }
   }
-  // The way back, for a gradient.
+  // The reverse, for a gradient.
   LAMINA_512 void to_kernel(const float* values, float* kernel, int64_t first, int64_t end) const {
     int64_t one = kernel_step();
     for (int64_t at = first * y_.channels; at < end * y_.channels; at += kLanes) {
@@ -146,7 +146,7 @@ class Tiles {
     values<OfY<kN, kHigh>, OfY<kM, kWide>>(y, y_, 0, 0, to, first, count);
   }
 
-  // y and the bias from the values; whether all of it is finite.
+  // Computes y from the values and adds the bias. Returns whether all of y is finite.
   template <typename Lane>
   LAMINA_512 bool to_y(const float* values, const float* bias, Lane* y, int64_t first, int64_t count) const {
     int64_t size = y_.channels, one = step(count, size);
