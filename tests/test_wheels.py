@@ -26,6 +26,12 @@ assert numpy.isfinite(model.fit(x, x[:, 0, 0, 0], verbose=0).history["loss"]).al
 model.save("model.keras")
 again = keras.models.load_model("model.keras")
 numpy.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+try:
+    model.export("model.onnx", format="onnx")
+except keras.errors.MissingPackageError as error:
+    assert 'pip install "lamina[onnx]"' in str(error) and not os.path.exists("model.onnx")
+else:
+    raise AssertionError("the package onnx is there")
 from lamina._kernels.native import onednn as used
 assert bool(used()) == onednn
 """

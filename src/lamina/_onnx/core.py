@@ -8,30 +8,18 @@ from typing import Any
 import numpy as np
 
 from lamina._onnx.graph import Graph, Value
-from lamina._onnx.writers import activate, shape_after, write_layer, writes
+from lamina._onnx.writers import activate, layers_in, shape_after, write_layer, writes
+from lamina.layers import regularization
 from lamina.layers.core import Activation, Dense, InputLayer
 from lamina.layers.einsum import EinsumDense
 from lamina.layers.embeddings import Embedding, ReversibleEmbedding
 from lamina.layers.features.numbers import Rescaling
 from lamina.layers.masks import Identity, Masking
 from lamina.layers.normalizations.spectral import SpectralNormalization
-from lamina.layers.regularization import (
-    ActivityRegularization,
-    AlphaDropout,
-    Dropout,
-    GaussianDropout,
-    GaussianNoise,
-    SpatialDropout1D,
-    SpatialDropout2D,
-    SpatialDropout3D,
-)
 from lamina.layers.wrappers import TimeDistributed
 
 
-@writes(
-    ActivityRegularization, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Identity, InputLayer,
-    SpatialDropout1D, SpatialDropout2D, SpatialDropout3D,
-)  # fmt: skip
+@writes(Identity, InputLayer, *layers_in(regularization))
 def nothing(graph: Graph, x: Value, layer: Any) -> Value:
     return x
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from lamina._arrays.arrays import HostArray
 from lamina._arrays.shapes import Shape
 from lamina._files import files
 from lamina._layer.host import LayerChain
@@ -34,7 +36,7 @@ for _family in FAMILIES.split():
 OPSETS = range(18, 24)
 """The tested versions of the operators. onnxruntime 1.14, of 2023, supports version 18."""
 MOST_BYTES = 2**31 - 2**20
-"""The most bytes of a file, because a protobuf message must be smaller than 2 GB."""
+"""The most bytes of a file, because a protobuf message must be smaller than 2 GB. Larger weights get a second file."""
 
 
 def write(model: Model, filepath: FilePath, verbose: bool | None, signature: object, opset: int | None) -> None:
@@ -42,25 +44,45 @@ def write(model: Model, filepath: FilePath, verbose: bool | None, signature: obj
     proto = onnx()
     if opset is not None and opset not in OPSETS:
         raise ArgumentError(f"export(opset_version={opset!r}): expected one of {OPSETS[0]} to {OPSETS[-1]}.")
-    made = graph_of(model, signature, opset)
-    size = made.ByteSize()
-    if size > MOST_BYTES:
-        raise ArgumentError(f"{model.name!r} takes {size:,} bytes, and a file of ONNX holds at most {MOST_BYTES:,}.")
+    made, weights = parts_of(model, signature, opset)
+    fits = sum(array.nbytes for array in weights.values()) <= MOST_BYTES
+    large = {} if fits else {name: a for name, a in weights.items() if a.nbytes > 1000 and a.dtype != TEXT}
+    kinds = [type_of(Value(name, array.dtype, array.shape)) for name, array in large.items()]
+    tensors = made.graph.initializer
+    tensors.extend(proto.numpy_helper.from_array(a, name) for name, a in weights.items() if name not in large)
+    given = len(made.graph.input)
+    made.graph.input.extend(map(proto.helper.make_value_info, large, kinds))  # the checker would read their file
     proto.checker.check_model(made, full_check=True)
-    files.write(filepath, made.SerializeToString(deterministic=True))
-    if small := [layer for layer in model.layers if "16" in layer.compute_dtype]:
-        warn(f"export: {small[0].name!r} computes in {small[0].compute_dtype} here, and the file in float32.")
+    del made.graph.input[given:]
+    beside, end = f"{os.fspath(filepath)}.data", 0
+    for (name, array), kind in zip(large.items(), kinds, strict=True):
+        tensor = tensors.add(name=name, dims=array.shape, data_type=kind.tensor_type.elem_type, raw_data=b"")
+        proto.external_data_helper.set_external_data(tensor, os.path.basename(beside), end, array.nbytes)
+        tensor.ClearField("raw_data")
+        end += array.nbytes
+    with files.replacing(filepath) as file, ExitStack() as held:
+        if large:
+            data = held.enter_context(files.replacing(beside, end))
+            data.writelines(np.ascontiguousarray(array).data for array in large.values())
+        file.write(made.SerializeToString(deterministic=True))
+    if narrow := [layer for layer in model.layers if "16" in layer.compute_dtype]:
+        warn(f"export: {narrow[0].name!r} computes in {narrow[0].compute_dtype} here, and the file in float32.")
     if verbose:
-        given, wanted = made.graph.input[0], made.graph.output[0]
-        used = made.opset_import[0].version
         print(
-            f"{model.name} is exported to {os.fspath(filepath)} ({size:,} bytes), opset {used}: "
-            f"{given.name} -> {wanted.name}"
+            f"{model.name} is exported to {os.fspath(filepath)} ({made.ByteSize() + end:,} bytes), opset "
+            f"{made.opset_import[0].version}: {made.graph.input[0].name} -> {made.graph.output[0].name}"
         )
 
 
 def graph_of(model: Model, signature: object = None, opset: int | None = None) -> Any:
     """The model as a message of the package onnx."""
+    made, weights = parts_of(model, signature, opset)
+    made.graph.initializer.extend(onnx().numpy_helper.from_array(array, name) for name, array in weights.items())
+    return made
+
+
+def parts_of(model: Model, signature: object, opset: int | None) -> tuple[Any, dict[str, HostArray]]:
+    """The model as a message of the package onnx without its weights, and these."""
     proto = onnx()
     graph = Graph(opset or 0, write_layer)
     given, y = _written(graph, model, signature)
@@ -83,7 +105,6 @@ def graph_of(model: Model, signature: object = None, opset: int | None = None) -
         model.name,
         [proto.helper.make_value_info(x.name, type_of(x, _named(x.shape))) for x in given],
         [proto.helper.make_value_info(n, type_of(v, _named(v.shape))) for n, v in zip(names, outputs, strict=True)],
-        [proto.numpy_helper.from_array(a, name) for name, a in graph.constants.items() if name in used],
     )
     opsets = graph.opsets()
     whole = proto.helper.make_model(
@@ -92,7 +113,7 @@ def graph_of(model: Model, signature: object = None, opset: int | None = None) -
     )  # fmt: skip
     facts = {"columns": model._lamina.columns, "classes": model._lamina.classes}
     proto.helper.set_model_props(whole, {key: json.dumps(value) for key, value in facts.items() if value})
-    return whole
+    return whole, {name: array for name, array in graph.constants.items() if name in used}
 
 
 def _written(graph: Graph, model: Model, signature: object) -> tuple[list[Value], Any]:

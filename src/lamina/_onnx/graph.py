@@ -26,6 +26,7 @@ def onnx() -> Any:
         import onnx
         import onnx.checker
         import onnx.defs
+        import onnx.external_data_helper
         import onnx.helper
         import onnx.numpy_helper
         import onnx.shape_inference

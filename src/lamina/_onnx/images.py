@@ -9,7 +9,7 @@ import numpy as np
 
 from lamina._onnx.graph import Graph, Value
 from lamina._onnx.shapes import channels_first, either_order, products
-from lamina._onnx.writers import of_layers, writes
+from lamina._onnx.writers import layers_in, writes
 from lamina.errors import StackError
 from lamina.layers.image import chains, color, mixing, sharpness, warping
 from lamina.layers.image.base import ImageLayer, RandomImageLayer
@@ -21,15 +21,12 @@ MODES = {"nearest": "nearest", "bilinear": "linear"}
 """ONNX's names of interpolations for images of any size. onnxruntime's "cubic" cannot make images smaller."""
 
 
+RANDOM = [each for each in layers_in(chains, color, mixing, sharpness, warping) if issubclass(each, RandomImageLayer)]
+
+
+@writes(Equalization, *RANDOM)
 def unchanged(graph: Graph, x: Value, layer: Any) -> Value:
     return graph.cast(x, np.float32)
-
-
-of_layers[Equalization] = unchanged
-for _module in (chains, color, mixing, sharpness, warping):
-    for _layer in vars(_module).values():
-        if isinstance(_layer, type) and issubclass(_layer, RandomImageLayer):
-            of_layers[_layer] = unchanged
 
 
 def _sizes(layer: ImageLayer, x: Value, axes: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -10,15 +10,12 @@ from lamina._arrays.shapes import spatial_axes
 from lamina._kernels import pooling
 from lamina._onnx.graph import Graph, Value
 from lamina._onnx.shapes import channels_first, either_order, products
-from lamina._onnx.writers import writes
+from lamina._onnx.writers import layers_in, writes
 from lamina.errors import StackError
 from lamina.layers.pooling import adaptive, global_pooling, windows
 
 
-@writes(
-    windows.MaxPooling1D, windows.MaxPooling2D, windows.MaxPooling3D,
-    windows.AveragePooling1D, windows.AveragePooling2D, windows.AveragePooling3D,
-)  # fmt: skip
+@writes(*layers_in(windows))
 def window(graph: Graph, x: Value, layer: Any) -> Value:
     x, result = channels_first(graph, x, layer.data_format)
     op = "MaxPool" if isinstance(layer, windows._MaxPooling) else "AveragePool"
@@ -26,11 +23,7 @@ def window(graph: Graph, x: Value, layer: Any) -> Value:
     return result(graph.node(op, x, kernel_shape=list(layer.pool_size), strides=list(layer.strides), **padding))
 
 
-@writes(
-    global_pooling.GlobalMaxPooling1D, global_pooling.GlobalMaxPooling2D, global_pooling.GlobalMaxPooling3D,
-    global_pooling.GlobalAveragePooling1D, global_pooling.GlobalAveragePooling2D,
-    global_pooling.GlobalAveragePooling3D,
-)  # fmt: skip
+@writes(*layers_in(global_pooling))
 def whole(graph: Graph, x: Value, layer: Any) -> Value:
     keep = int(layer.keepdims)
     if isinstance(layer, global_pooling.GlobalAveragePooling1D) and x.mask is not None:
@@ -46,10 +39,7 @@ def whole(graph: Graph, x: Value, layer: Any) -> Value:
     return result(y) if keep else y
 
 
-@writes(
-    adaptive.AdaptiveMaxPooling1D, adaptive.AdaptiveMaxPooling2D, adaptive.AdaptiveMaxPooling3D,
-    adaptive.AdaptiveAveragePooling1D, adaptive.AdaptiveAveragePooling2D, adaptive.AdaptiveAveragePooling3D,
-)  # fmt: skip
+@writes(*layers_in(adaptive))
 def of_output_size(graph: Graph, x: Value, layer: Any) -> Value:
     x, axes, result = either_order(graph, x, layer.data_format)
     if any(x.shape[axis] is None for axis in axes):

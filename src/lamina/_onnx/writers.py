@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -35,6 +36,13 @@ def writes(*classes: type) -> Callable[[F], F]:
         return write
 
     return register
+
+
+def layers_in(*modules: ModuleType) -> list[type]:
+    """The classes of layers that these modules define, bases included."""
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, type)]
+    names = {module.__name__ for module in modules}
+    return [value for value in found if issubclass(value, Layer) and value.__module__ in names]
 
 
 def computes(function: Any, by_element: bool = True) -> Callable[[F], F]:
