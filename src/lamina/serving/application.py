@@ -1,9 +1,9 @@
-"""The service of one model as an ASGI application: its paths, and what each of them answers."""
+"""The service of one model as an ASGI application: its paths and their responses."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import functools
 import sys
 import traceback
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -36,74 +36,63 @@ except ImportError as error:
 LOOPBACK = "localhost", "127.0.0.1", "[::1]", "testserver"
 PAGE = Path(__file__).parent / "page"
 SMALL = 2**16
-"""Bodies up to this many bytes are parsed at once, larger ones in another thread, so that others go on."""
+"""Bodies of at most this many bytes are parsed at once, larger ones in a thread, so that other requests continue."""
 
 
 @user_facing
 def app(
-    path: str | Path,
-    *,
-    name: str | None = None,
-    shapes: Sequence[served.Sizes] = (),
-    token: str | None = None,
-    hosts: Collection[str] | None = LOOPBACK,
-    max_rows: int = 1024,
-    max_bytes: int = 2**23,
-    queue: int = 128,
+    path: str | Path, *, name: str | None = None, shapes: Sequence[served.Sizes] = (), token: str | None = None,
+    hosts: Collection[str] | None = LOOPBACK, max_rows: int = 1024, max_bytes: int = 2**23, queue: int = 128,
     timeout: float = 30.0,
-) -> Starlette:
-    """An ASGI application that answers with a model's predictions: for `uvicorn`, Ray Serve and others.
+) -> Starlette:  # fmt: skip
+    """An ASGI application that answers requests for predictions, for `uvicorn`, Ray Serve and other servers.
 
-    The file is loaded, and the programs are compiled, when the server starts the application. It answers
-    `POST /predict` with rows of JSON or an image, the Open Inference Protocol under `/v2`, figures at `/metrics`, and
+    The model is loaded and its programs are compiled when the server starts the application. It answers
+    `POST /predict` with JSON rows or an image, the Open Inference Protocol under `/v2`, metrics at `/metrics`, and
     a form at `/`.
 
     Args:
-        path: the model's file, as `model.save` wrote it.
-        name: the name of the model in `/v2/models/NAME`; by default that of the file.
-        shapes: the sizes of the free axes of one row, as `[(224, 224)]`, where the stack has such axes and no mask.
-        token: what clients must send, in `Authorization: Bearer TOKEN`.
-        hosts: the accepted names in the Host header; None accepts each.
-        max_rows: the most rows of one request.
-        max_bytes: the most bytes of the body of a request.
+        path: the model's file, which `model.save` wrote.
+        name: the name of the model in `/v2/models/NAME`; by default the name of the file.
+        shapes: the sizes of the free axes of a row, such as `[(224, 224)]`, if the stack has free axes and no mask.
+        token: the token that clients must send in `Authorization: Bearer TOKEN`.
+        hosts: the accepted names in the Host header; None accepts all.
+        max_rows: the most rows in a request.
+        max_bytes: the most bytes in the body of a request.
         queue: the most requests that may wait.
-        timeout: in how many seconds a body must come, and in how many its answer.
+        timeout: the most seconds for receiving a body, and for its answer.
 
     Raises:
         MissingPackageError: starlette or prometheus-client is not installed.
     """
-    return made(lambda: served.ServedModel(path, name, shapes), token, hosts, max_rows, max_bytes, queue, timeout)
-
-
-def made(
-    load: Callable[[], served.ServedModel], token: str | None, hosts: Collection[str] | None, max_rows: int,
-    max_bytes: int, queue: int, timeout: float,
-) -> Starlette:  # fmt: skip
-    """The application of a model that `load` returns when the server starts."""
-    figures = Figures()
-    service = Service(load, figures, max_rows, max_bytes, timeout)
-    guard: Any = Guard
-    return Starlette(
-        routes=service.routes(),
-        lifespan=service.lifespan,
-        middleware=[Middleware(guard, figures=figures, token=token, hosts=hosts, most=queue)],
-        exception_handlers={Refused: _refused, LaminaError: _bad, HTTPException: _http, Exception: _failed},
-    )
+    service = Service(lambda: served.ServedModel(path, name, shapes), max_rows, max_bytes, timeout)
+    return service.application(token, hosts, queue)
 
 
 class Service:
-    """The paths of one model. The model and the thread of its calls are there from the start to the end of a server."""
+    """The paths of one model. The model and the thread for its calls exist while the server runs.
 
-    def __init__(
-        self, load: Callable[[], served.ServedModel], figures: Figures, max_rows: int, max_bytes: int, timeout: float
-    ) -> None:
-        self.load, self.figures = load, figures
+    Args:
+        load: returns the model when the server starts.
+    """
+
+    def __init__(self, load: Callable[[], served.ServedModel], max_rows: int, max_bytes: int, timeout: float) -> None:
+        self.load, self.figures = load, Figures()
         self.max_rows, self.max_bytes, self.timeout = max_rows, max_bytes, timeout
         self.served: served.ServedModel | None = None
 
+    def application(self, token: str | None, hosts: Collection[str] | None, queue: int) -> Starlette:
+        guard: Any = Guard
+        return Starlette(
+            routes=self.routes(),
+            lifespan=self.lifespan,
+            middleware=[Middleware(guard, figures=self.figures, token=token, hosts=hosts, most=queue)],
+            exception_handlers={HTTPException: _ended, LaminaError: _bad, Exception: _failed},
+        )
+
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Load the model and compile its programs; at the end answer what waits."""
+        """Load the model and compile its programs. At the end, answer the requests that wait."""
         model = await asyncio.to_thread(self.load)
         self.input = inputs.input_for(model)
         self.calls = calls.Calls(self._call, model.most_rows if model.together else 0)
@@ -111,11 +100,11 @@ class Service:
         try:
             yield
         finally:
-            await asyncio.to_thread(self.calls.stop)  # what waits is answered by the model
+            await asyncio.to_thread(self.calls.stop)  # it still answers the requests that wait
             self.served = None
 
     def _call(self, several: Sequence[Rows]) -> list[tuple[served.Outputs, Any]]:
-        """The outputs and the classes for each of several requests, from one call of the model."""
+        """Call the model once for several requests. Returns the outputs and the classes for each of them."""
         model = self.model
         self.figures.rows.observe(sum(rows.size for rows in several))
         outputs, answers, at = model.call(self.input.joined(several)), [], 0
@@ -136,7 +125,7 @@ class Service:
         pages = {"/": "index.html", "/form.js": "form.js", "/form.css": "form.css"}
         models = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
         return [
-            *(Route(path, self._page(file)) for path, file in pages.items()),
+            *(Route(path, functools.partial(_page, file)) for path, file in pages.items()),
             Route("/form.json", self.form),
             Route("/metrics", self.metrics),
             Route("/predict", self.predict, methods=["POST"]),
@@ -147,13 +136,6 @@ class Service:
             *(Route(f"{path}/ready", self.ready) for path in models),
             *(Route(f"{path}/infer", self.infer, methods=["POST"]) for path in models),
         ]
-
-    @staticmethod
-    def _page(file: str) -> Any:
-        async def page(_: Request) -> Response:
-            return FileResponse(PAGE / file)
-
-        return page
 
     async def form(self, _: Request) -> Response:
         return JSONResponse(description(self.model, self.input))
@@ -218,7 +200,7 @@ class Service:
         told["predictions"] = several[0] if len(several) == 1 else several
         if classes is not None:
             told["classes"] = classes
-        return Response(json.dumps(told), media_type="application/json")
+        return JSONResponse(told)
 
     async def _answer(self, rows: Rows) -> Any:
         most = self.max_rows if self.model.together else 1
@@ -247,8 +229,12 @@ def _names(count: int) -> list[str]:
     return ["predictions", *(f"predictions_{number}" for number in range(1, count))]
 
 
+async def _page(file: str, _: Request) -> Response:
+    return FileResponse(PAGE / file)
+
+
 def _rows(taken: inputs.Arrays | inputs.Table, body: bytes) -> Rows:
-    """The rows of a body of JSON: a list of rows, or one row as an object."""
+    """Read the rows from a JSON body: a list of rows, or one row as an object."""
     rows = protocol.parsed(body)
     rows = [rows] if isinstance(rows, dict) else rows
     if not isinstance(rows, list):
@@ -256,8 +242,8 @@ def _rows(taken: inputs.Arrays | inputs.Table, body: bytes) -> Rows:
     return taken.of_json(rows)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+async def _ended(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
     return response_of(error)
 
 
@@ -265,11 +251,6 @@ async def _bad(_: Request, error: Exception) -> Response:
     return response_of(Refused(400, str(error)))
 
 
-async def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code)
-
-
 async def _failed(_: Request, error: Exception) -> Response:
     traceback.print_exception(error, file=sys.stderr)
-    return response_of(Refused(500, "the service failed at this request; its log says why."))
+    return response_of(Refused(500, "the service failed at this request; its log has the error."))

@@ -1,4 +1,4 @@
-"""One thread makes all calls of a model; requests that arrive during a call go together into the next one."""
+"""Calls a model in one thread. The next call takes all requests together that arrived during the last one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lamina.serving.refused import Refused
 
 
 class Rows(NamedTuple):
-    """The rows of one request. Those of equal kind can go through one call of the model together."""
+    """The rows of one request. Rows of the same kind can share one call of the model."""
 
     kind: Hashable
     size: int
@@ -23,16 +23,15 @@ class Waiting(NamedTuple):
     """A request that waits for its answer."""
 
     rows: Rows
-    loop: asyncio.AbstractEventLoop
     answer: asyncio.Future[Any]
 
 
 class Calls:
-    """The thread of a model's calls, and the requests that wait for it.
+    """The thread that calls a model, and the requests that wait for it.
 
     Args:
-        call: maps the rows of several requests, all of one kind, to an answer for each of them.
-        most: the most rows of several requests in one call.
+        call: a function from the rows of several requests, all of one kind, to the answer to each of them.
+        most: the most rows in a call for several requests.
     """
 
     def __init__(self, call: Callable[[Sequence[Rows]], list[Any]], most: int) -> None:
@@ -44,9 +43,8 @@ class Calls:
         self.thread.start()
 
     async def answer(self, rows: Rows) -> Any:
-        """The answer to a request, after the call under way."""
-        loop = asyncio.get_running_loop()
-        one = Waiting(rows, loop, loop.create_future())
+        """Wait for the answer to a request."""
+        one = Waiting(rows, asyncio.get_running_loop().create_future())
         with self.changed:
             if self.stopping:
                 raise Refused(503, "the service is stopping.", wait=5)
@@ -55,7 +53,7 @@ class Calls:
         return await one.answer
 
     def stop(self) -> None:
-        """Answer what waits, then end the thread."""
+        """Answer the requests that wait, then end the thread."""
         with self.changed:
             self.stopping = True
             self.changed.notify()
@@ -70,12 +68,11 @@ class Calls:
                 return
             for group in _groups([each for each in taken if not each.answer.done()], self.most):
                 answers = self._answers([each.rows for each in group])
-                for loop in {each.loop for each in group}:
-                    pairs = [(each.answer, got) for each, got in zip(group, answers, strict=True) if each.loop is loop]
-                    loop.call_soon_threadsafe(_deliver, pairs)
+                for loop in {each.answer.get_loop() for each in group}:
+                    loop.call_soon_threadsafe(_deliver, loop, group, answers)
 
     def _answers(self, rows: Sequence[Rows]) -> list[Any]:
-        """An answer or an error for each request. After an error each is called alone: none disturbs the others."""
+        """An answer or an error for each request. After an error, each request gets a call of its own."""
         try:
             return self.call(rows)
         except Exception as error:
@@ -83,7 +80,7 @@ class Calls:
 
 
 def _groups(taken: Sequence[Waiting], most: int) -> list[list[Waiting]]:
-    """Requests of one kind in groups of at most `most` rows, or of one request."""
+    """Requests of one kind, in groups of at most `most` rows or of one request."""
     groups: dict[Hashable, list[list[Waiting]]] = defaultdict(list)
     for one in taken:
         open_ones = groups[one.rows.kind]
@@ -93,12 +90,8 @@ def _groups(taken: Sequence[Waiting], most: int) -> list[list[Waiting]]:
     return [group for several in groups.values() for group in several]
 
 
-def _deliver(pairs: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
-    """Set the answers, in the event loop; a client that has left takes none."""
-    for future, got in pairs:
-        if future.done():
-            continue
-        if isinstance(got, Exception):
-            future.set_exception(got)
-        else:
-            future.set_result(got)
+def _deliver(loop: asyncio.AbstractEventLoop, group: Sequence[Waiting], answers: Sequence[Any]) -> None:
+    """Set the answers to the requests of an event loop, in that loop. A client that has left gets none."""
+    for (_, future), got in zip(group, answers, strict=True):
+        if future.get_loop() is loop and not future.done():
+            future.set_exception(got) if isinstance(got, Exception) else future.set_result(got)

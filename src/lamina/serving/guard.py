@@ -1,4 +1,4 @@
-"""What each request must have before it is read: a known host, no foreign origin, the token, and room for it."""
+"""Checks each request before its body is read: the host, the origin, the token, and the number of open requests."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN = "/", "/form.js", "/form.css", "/v2/health/live", "/v2/health/ready"
-"""The paths that need no token: the page, which asks for it, and what tells whether the service is ready."""
+"""The paths that need no token: the page, in which the user types it, and the health checks."""
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -30,7 +31,7 @@ HEADERS = {
 
 
 class Figures:
-    """The figures of `/metrics`, of one application alone."""
+    """The metrics of one application, for `/metrics`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -46,12 +47,12 @@ class Figures:
 
 
 class Guard:
-    """Checks each request, counts it, and adds the headers that browsers obey.
+    """Checks and counts each request, and adds security headers to each response.
 
     Args:
-        token: what `Authorization: Bearer ...` must hold, if anything.
-        hosts: the names in the Host header that are accepted; None accepts each.
-        most: the most requests for predictions at a time.
+        token: the token that `Authorization: Bearer ...` must contain; None requires none.
+        hosts: the accepted names in the Host header; None accepts all.
+        most: the most requests for predictions at the same time.
     """
 
     def __init__(
@@ -105,18 +106,13 @@ class Guard:
             raise Refused(401, "expected the header Authorization: Bearer TOKEN, with the token of this service.")
 
 
-def response_of(refused: Refused) -> JSONResponse:
-    """The answer for a request that is refused."""
-    headers = {"retry-after": str(refused.wait)} if refused.wait is not None else {}
-    if refused.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    if refused.status in (408, 413):
-        headers["connection"] = "close"  # the rest of the body is not read
-    return JSONResponse({"error": str(refused)}, refused.status, headers)
+def response_of(error: HTTPException) -> JSONResponse:
+    """The response to a request that ends with an error."""
+    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
 async def body_of(request: Request, most: int, seconds: float) -> bytes:
-    """The body of a request, if it has at most `most` bytes and comes within `seconds`."""
+    """Read the body of a request. It must have at most `most` bytes and arrive within `seconds`."""
     length = request.headers.get("content-length", "0")
     if length.isdigit() and int(length) > most:
         raise Refused(413, f"the body has {length} bytes; at most {most:,} are taken.")

@@ -1,4 +1,4 @@
-"""What the rows of a request may be, for each kind of stack, and how they become the array that the program takes."""
+"""Converts the rows of a request to the array for the program, for each kind of stack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lamina.serving.refused import Refused
 from lamina.serving.served import ServedModel
 
 CHANNELS = {1: "L", 3: "RGB", 4: "RGBA"}
-"""The modes of Pillow's images, by their number of channels."""
+"""Pillow's modes by the number of channels."""
 FORMATS = "PNG", "JPEG", "WEBP", "GIF", "BMP"
 MOST_PIXELS = 50_000_000
 Json = Any
@@ -31,14 +31,14 @@ class Tensor(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """The rows of one request as an array that the program takes, and the length before padding."""
+    """The rows of one request as an array for the program, and their length before padding."""
 
     x: HostArray
     length: int | None
 
 
 class Arrays:
-    """Rows of numbers by position, or by the names of the columns that the model was trained on."""
+    """Rows of numbers by position, or by the names of columns if the model was trained on a frame."""
 
     def __init__(self, served: ServedModel) -> None:
         self.served = served
@@ -69,7 +69,7 @@ class Arrays:
         return Rows(fitted.shape[1:], len(fitted), Prepared(fitted, length))
 
     def of_image(self, body: bytes) -> Rows:
-        """The picture of a file as one row, with values from 0 to 255."""
+        """Make one row, with values from 0 to 255, from an image file."""
         return self.of_tensors({"x": picture(body, self.served.row_shapes)[None]})
 
     def joined(self, several: Sequence[Rows]) -> HostArray:
@@ -77,7 +77,7 @@ class Arrays:
 
 
 class Raw(Arrays):
-    """Texts, or other raw values that the first layers turn into numbers on the host, for each request by itself."""
+    """Texts or other raw values that the first layers convert on the host, for each request separately."""
 
     def __init__(self, served: ServedModel) -> None:
         super().__init__(served)
@@ -96,7 +96,7 @@ class Raw(Arrays):
 
 
 class Table:
-    """Rows by the names of columns, as a FeatureSpace takes them. The rows of one call are encoded together."""
+    """Rows by the names of columns, for a FeatureSpace. The rows of all requests in one call are encoded together."""
 
     def __init__(self, served: ServedModel) -> None:
         self.served = served
@@ -129,19 +129,19 @@ class Table:
 
 
 def input_for(served: ServedModel) -> Arrays | Table:
-    """How a model takes its rows."""
+    """Make the converter for the rows of a model."""
     if table_layer(served.model) is not None:
         return Table(served)
     return Raw(served) if served.model._lamina_on_host else Arrays(served)
 
 
 def is_image(served: ServedModel) -> bool:
-    """Whether one row is a picture: height, width and 1, 3 or 4 channels."""
+    """Whether one row is an image: height, width and 1, 3 or 4 channels."""
     return len(served.shape) == 3 and served.shape[-1] in CHANNELS and not served.model._lamina_on_host
 
 
 def numbers(values: object, name: str) -> HostArray:
-    """Nested lists of numbers as an array; texts, null and rows of different lengths are refused."""
+    """Convert nested lists of numbers to an array. Texts, null and rows of different lengths are errors."""
     try:
         array = np.asarray(values)
     except ValueError:
@@ -152,7 +152,7 @@ def numbers(values: object, name: str) -> HostArray:
 
 
 def picture(body: bytes, shapes: Sequence[Sequence[int | None]]) -> HostArray:
-    """The pixels of an image file, scaled to a shape of the model.  (height, width, channels)"""
+    """Decode an image file, and scale it to a shape of the model.  -> (height, width, channels)"""
     try:
         from PIL import Image
     except ImportError as error:

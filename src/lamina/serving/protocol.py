@@ -1,4 +1,4 @@
-"""Tensors in the Open Inference Protocol, version 2, over REST: as JSON, or as bytes behind the JSON.
+"""The Open Inference Protocol, version 2, over REST: tensors are JSON, or bytes after the JSON.
 
 Source: https://github.com/kserve/open-inference-protocol, with Triton's extension for binary tensors.
 """
@@ -21,11 +21,11 @@ TYPES = {
 }  # fmt: skip
 NAMES = {np.dtype(code): name for name, code in TYPES.items()}
 LENGTH = "inference-header-content-length"
-"""The header with the number of bytes of JSON before the binary tensors."""
+"""The header with the length of the JSON before the binary tensors, in bytes."""
 
 
 def parsed(body: bytes) -> Any:
-    """The value of a body of JSON; NaN and infinity are no JSON."""
+    """Parse a JSON body. NaN and infinity are errors."""
     try:
         return json.loads(body, parse_constant=_no_constant)
     except RecursionError:
@@ -39,12 +39,12 @@ def _no_constant(name: str) -> None:
 
 
 class Request:
-    """A request for inference: its tensors by name, and which outputs it wants in which form.
+    """A request for inference: its tensors by name, and the outputs that it wants.
 
     Args:
-        body: the JSON, and behind it the bytes of binary tensors.
-        length: the number of bytes of the JSON, if it is not all.
-        known: the tensors that the model takes.
+        body: the JSON, followed by the bytes of binary tensors.
+        length: the length of the JSON in bytes; None if the body is only JSON.
+        known: the inputs of the model.
     """
 
     def __init__(self, body: bytes, length: str | None, known: Sequence[Tensor]) -> None:
@@ -75,7 +75,7 @@ class Request:
             raise Refused(400, f"the model has no input {unknown[0]!r}; it takes {', '.join(names)}.")
 
     def answer(self, head: Mapping[str, Any], outputs: Mapping[str, HostArray]) -> tuple[bytes, int | None]:
-        """The body of the answer, and the number of bytes of its JSON if binary tensors follow."""
+        """Make the body of the response. Returns it, and the length of its JSON if binary tensors follow."""
         wanted = {str(each.get("name")): _parameters(each) for each in self.outputs} or {key: {} for key in outputs}
         if unknown := [name for name in wanted if name not in outputs]:
             raise Refused(400, f"the model has no output {unknown[0]!r}; it gives {', '.join(outputs)}.")
@@ -95,7 +95,7 @@ class Request:
 
 
 def plain(y: HostArray) -> Any:
-    """An array as nested lists for JSON, with null for NaN and infinity."""
+    """Convert an array to nested lists for JSON, with null for NaN and infinity."""
     if y.dtype.kind == "f" and not (finite := np.isfinite(y)).all():
         y = y.astype(object)
         y[~finite] = None
@@ -103,7 +103,7 @@ def plain(y: HostArray) -> Any:
 
 
 def datatype(y: HostArray) -> str:
-    """The protocol's name of a dtype."""
+    """The name of an array's dtype in the protocol."""
     return NAMES.get(y.dtype, "FP32" if y.dtype.kind == "f" else "BYTES")
 
 
@@ -119,7 +119,7 @@ def _parameters(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _array(tensor: Mapping[str, Any], data: bytes | None) -> HostArray:
-    """The array of one input."""
+    """Convert one input to an array."""
     name, kind, shape = tensor.get("name"), tensor.get("datatype"), tensor.get("shape")
     if kind not in TYPES:
         raise Refused(400, f"the input {name!r} has the datatype {kind!r}; expected one of {', '.join(TYPES)}.")
@@ -164,7 +164,7 @@ def _of_texts(values: list[Any], name: object) -> HostArray:
 
 
 def _texts(data: bytes, name: object) -> list[str]:
-    """The texts of a binary tensor: 4 bytes with the length before each."""
+    """Read the texts of a binary tensor. 4 bytes before each text are its length."""
     found, at = [], 0
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "little")
@@ -183,7 +183,7 @@ def _bytes(y: HostArray) -> bytes:
 
 
 def texts(values: Any) -> HostArray:
-    """The names of classes as an array of texts."""
+    """Convert names of classes to an array of objects."""
     array: HostArray = np.empty(np.shape(values), object)
     array[...] = np.asarray(values, object)
     return array

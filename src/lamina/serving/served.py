@@ -1,4 +1,4 @@
-"""A loaded model that answers requests: which rows it takes, what is checked at the start, and its compiled calls."""
+"""A model that is loaded for a service: the checks at the start, the shapes of its rows, and its compiled calls."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from lamina.models.sequential import Sequential
 ROWS = 64
 """The most rows of one call of the program. A call takes a power of two: 1, 2, 4, ..., 64 rows."""
 LENGTHS = 32, 64, 128, 256, 512
-"""The lengths to which sequences with a mask are padded, unless the start names others."""
+"""The lengths to which sequences with a mask are padded, unless `shapes` gives others."""
 MOST_SHAPES = 16
-"""The most shapes of one row, since each needs seven programs that are compiled at the start."""
+"""The most shapes of one row. Seven programs are compiled for each at the start."""
 Outputs = tuple[HostArray, ...]
 Sizes = tuple[int, ...]
 
 
 class ServedModel:
-    """A model file, loaded for a service. Its programs for 1 to 64 rows are compiled when it is made.
+    """A model file that is loaded for a service. The programs for 1 to 64 rows are compiled at once.
 
     Args:
         path: the model's file.
-        name: the name of the model in the service; by default that of the file.
-        shapes: the sizes of the free axes of one row, for each shape that is served.
+        name: the name of the model in the service; by default the name of the file.
+        shapes: for each shape of a row that is served, the sizes of its free axes.
 
     Raises:
         StackError: the stack keeps a state between calls, or draws random numbers when it predicts.
     """
 
     together = False
-    """Whether the rows of several requests may go through one call, which is found out at the start."""
+    """Whether the rows of several requests may share a call. This is tested at the start."""
 
     def __init__(self, path: str | Path, name: str | None = None, shapes: Sequence[Sizes] = ()) -> None:
         self.path = Path(path)
@@ -108,7 +108,7 @@ class ServedModel:
         return x.astype(self.dtype)
 
     def _pads(self) -> bool:
-        """Whether a shorter sequence may be padded with zeros, since the mask of the stack leaves them out."""
+        """Whether shorter sequences may be padded with zeros, because a mask leaves these out."""
         masked = any(part.layer._lamina.mask_out for part in parts(self.model))
         if not masked or self.shape[0] is not None or None in self.shape[1:]:
             return False
@@ -121,21 +121,21 @@ class ServedModel:
         return _equal(outputs, self.cut(padded, short.shape[1]))
 
     def _repeats(self) -> bool:
-        """Whether equal rows give equal outputs, so that nothing is drawn."""
+        """Whether two calls with the same row give the same output."""
         row = self._random(1, self.row_shapes[0])
         return all(map(np.array_equal, self.call(row), self.call(row)))
 
     def _rows_are_apart(self) -> bool:
-        """Whether two rows together give what each gives alone."""
+        """Whether two rows in one call have the same outputs as alone."""
         rows = self._random(2, self.row_shapes[0])
         return _equal(self.call(rows), _all(self.predictor(rows, fills=False)))
 
     def fitted(self, x: HostArray) -> tuple[HostArray, int | None]:
-        """The rows in a shape for which there is a program, and their length before padding.
+        """Pad rows to a shape for which there is a program. Returns them, and their length before padding.
 
         Raises:
             ShapeError: the shape is not served.
-            DataError: a number is no index of the first layer's table.
+            DataError: a number is not an index in the table of the first layer.
         """
         if self.predictor.reader is not None:
             indices.check(x, self.predictor.reader)
@@ -153,24 +153,24 @@ class ServedModel:
         return np.pad(x, [(0, 0), (0, length - x.shape[1]), *[(0, 0)] * (x.ndim - 2)])
 
     def call(self, x: HostArray) -> Outputs:
-        """The outputs for rows that were made to fit."""
+        """The outputs for rows that `fitted` returned."""
         size = self.most_rows
         given = (self._call(x[at : at + size]) for at in range(0, len(x), size))
         return tuple(map(np.concatenate, zip(*given, strict=True)))
 
     def _call(self, x: HostArray) -> Outputs:
-        """The outputs of at most `most_rows` rows, filled up to a power of two for which there is a program."""
+        """The outputs for at most `most_rows` rows, which are filled up to a power of two."""
         rows = len(x)
         filled = np.pad(x, [(0, (1 << (rows - 1).bit_length()) - rows), *[(0, 0)] * (x.ndim - 1)])
         return tuple(y[:rows] for y in _all(self.predictor(filled, fills=False)))
 
     def cut(self, outputs: Outputs, length: int | None) -> Outputs:
-        """The outputs without the steps that were padded."""
+        """Cut the padded steps off the outputs."""
         free = [len(shape) > 1 and shape[1] is None for shape in self.output_shapes]
         return tuple(y[:, :length] if cut else y for y, cut in zip(outputs, free, strict=True))
 
     def names(self, outputs: Outputs) -> list[Any] | None:
-        """The class of each row, if the model has names of classes."""
+        """The class of each row; None if the model has no names of classes."""
         return None if self.classes is None else class_of_each(self.model, outputs[0]).tolist()
 
 
