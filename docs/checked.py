@@ -90,8 +90,8 @@ def leads_somewhere(link: str, path: Path, site: Path, pages: dict[Path, Parsed]
 
 
 def file_of(address: str, path: Path, site: Path) -> Path:
-    """The file of an address, which begins at the folder of its page, or after "/" (in 404.html) at the site."""
-    return (site / unquote(address[1:]) if address.startswith("/") else path.parent / unquote(address)).resolve()
+    """The file of an address, which begins at the folder of its page."""
+    return (path.parent / unquote(address)).resolve()
 
 
 def is_there(link: str, path: Path, site: Path) -> bool:

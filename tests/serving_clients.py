@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import tritonclient.http as triton
-from axe_core_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import sync_playwright
+from site_pages import serious
 
 folder, chromium, people, pictures = Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:])
 
@@ -51,7 +51,7 @@ with sync_playwright() as tools:
             assert page.locator("#values tr").count() == {"people": 1, "pictures": 2}[name]
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             assert page.locator("img[src=x]").count() == 0
-            found = [each["id"] for each in Axe().run(page)["violations"] if each["impact"] in ("serious", "critical")]
+            found = serious(page)
             assert not found and not said, (found, said)
             page.screenshot(path=folder / f"{name}-{width}.png", full_page=True)
             page.close()

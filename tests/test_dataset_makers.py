@@ -277,8 +277,8 @@ def test_files_that_are_damaged(tmp_path):
         (tmp_path / "a" / name).write_bytes(b"RIFF")
     (tmp_path / "a" / "t.txt").write_bytes(b"\xff\xfe")
     for make, told in (
-        (image_dataset_from_directory, "is no image"), (text_dataset_from_directory, "is not UTF-8"),
-        (audio_dataset_from_directory, "is no WAV file"),
+        (image_dataset_from_directory, "is not an image"), (text_dataset_from_directory, "is not UTF-8"),
+        (audio_dataset_from_directory, "is not a WAV file"),
     ):  # fmt: skip
         with pytest.raises((DataError, FileError)) as caught:
             list(make(tmp_path, verbose=False))

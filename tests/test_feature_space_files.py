@@ -68,7 +68,7 @@ def test_a_fresh_process_predicts_the_same_on_reordered_columns_a_gap_and_a_new_
         (lambda space: space["learned"]["age"].update(median="x"), "median"),
         (lambda space: space["features"].update(age={"class_name": "Feature", "config": 3}), "config of a Feature"),
         (lambda space: space["features"]["age"]["config"].update(preprocessor="os.system"), "expected a layer"),
-        (lambda space: space["features"].update(age="os.system"), "no kind of column"),
+        (lambda space: space["features"].update(age="os.system"), "not a kind of column"),
         (
             lambda space: space.update(crosses=[{"class_name": "Cross", "config": {"feature_names": 3}}]),
             "feature_names",

@@ -67,7 +67,12 @@ def test_load_img_takes_names_of_every_kind(folder):
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("none.png", "there is no file"), ("text.png", "is no image"), ("half.png", "is damaged"), ("", "cannot read")],
+    [
+        ("none.png", "there is no file"),
+        ("text.png", "is not an image"),
+        ("half.png", "is damaged"),
+        ("", "cannot read"),
+    ],
 )
 def test_a_file_that_is_no_image(folder, name, told):
     with pytest.raises(FileError) as caught:

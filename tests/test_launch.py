@@ -94,7 +94,7 @@ def test_devices_per_process_are_parts_of_a_cpu_or_gpus(program):
     ("arguments", "visible", "words"),
     [
         (["-n", "0", "train.py"], "", "expected a whole number from 1 on, got '0'"),
-        (["-n", "2", "train.py"], "", "'train.py' is no file (looked from"),
+        (["-n", "2", "train.py"], "", "'train.py' is not a file (looked from"),
         (["-n", "3", __file__], "0,1", "3 processes with 1 GPU each need 3 GPUs, and 2 are visible."),
         ([__file__], "", "the following arguments are required: -n"),
     ],

@@ -309,7 +309,7 @@ def test_a_layer_beside_that_call_uses_is_not_trained(library):
     net.extra.build((None, 2))
     net.compile("sgd", "mse")
     before, inner = net.extra.get_weights()[0], net.layers[0].get_weights()[0]
-    said = r"Net\.call uses 'extra', which is no layer of the stack"
+    said = r"Net\.call uses 'extra', which is not a layer of the stack"
     with nullcontext() if library is keras else pytest.warns(match=said):
         net.fit(X, Y, epochs=2, verbose=0)
     np.testing.assert_array_equal(net.extra.get_weights()[0], before)

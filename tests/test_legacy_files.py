@@ -105,7 +105,7 @@ def test_the_optimizer_s_state_is_not_taken_and_a_sentence_says_so():
 
 def test_what_no_stack_can_be_made_of():
     old.write("old.h5", {"class_name": "Functional", "config": {"layers": []}}, {"a": {}})
-    with pytest.raises(FileError, match="is a functional model whose layers are no single line"):
+    with pytest.raises(FileError, match="is a functional model whose layers are not a single line"):
         load_model("old.h5")
     inside = {"class_name": "Lambda", "config": {"name": "l", "function": ["4wEAAAAAAAAA", None, None]}}
     old.write("old.h5", old.sequential("s", inside), {"l": {}})

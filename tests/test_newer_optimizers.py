@@ -119,7 +119,7 @@ def test_the_learning_rate_changes_without_a_compile(name):
     ("name", "arguments", "words"),
     [
         ("Muon", {"exclude_layers": "output"}, "list of names of layers"),
-        ("Muon", {"exclude_layers": ["("]}, "'(' is no pattern"),
+        ("Muon", {"exclude_layers": ["("]}, "'(' is not a pattern"),
         ("Muon", {"exclude_layers": ["(a+)+$"]}, "repeats too much"),
         ("Muon", {"ns_steps": -1}, "at least 0"),
         ("Muon", {"momentum": 2}, "from 0 to 1"),

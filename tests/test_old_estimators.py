@@ -52,9 +52,12 @@ def test_arguments_go_where_their_names_say():
     assert search.best_estimator_.model.layers[0].units == search.best_params_["units"]
     assert np.isfinite(cross_val_score(estimator, X, ONE_HOT, cv=2)).all()
     for wrong, said in [
-        (lambda: KerasClassifier(build_fn=create_model, eopchs=3), "eopchs is no argument of create_model, compile or"),
+        (
+            lambda: KerasClassifier(build_fn=create_model, eopchs=3),
+            "eopchs is not an argument of create_model, compile or",
+        ),
         (lambda: KerasClassifier(), "KerasClassifier takes a function that returns a model, as in build_fn=make."),
-        (lambda: estimator.set_params(depth=3), "depth is no argument of create_model"),
+        (lambda: estimator.set_params(depth=3), "depth is not an argument of create_model"),
     ]:
         with pytest.raises(ArgumentError, match=said):
             wrong()

@@ -115,7 +115,11 @@ def test_a_stack_within_a_stack_is_one_of_its_layers():
         (lambda m: lamina.Model(m.inputs, m.layers[0].output).compile("sgd"), StackError, "has no compile"),
         (lambda m: lamina.Model(X, X), StackError, r"Model\(model\.inputs, model\.layers\[0\]\.output\)"),
         (lambda m: lamina.Model(m.inputs, []), StackError, "Model takes the inputs of a stack"),
-        (lambda m: lamina.Model(m.inputs, images(lamina).layers[0].output), StackError, "'first' is no layer of the"),
+        (
+            lambda m: lamina.Model(m.inputs, images(lamina).layers[0].output),
+            StackError,
+            "'first' is not a layer of the",
+        ),
         (lambda m: lamina.Model(m.layers[2].output, m.layers[0].output), StackError, "'first' lies before the input"),
         (lambda m: lamina.Model(lamina.Sequential([layers.Dense(1)]).inputs, []), NotBuiltError, "no inputs yet"),
         (lambda m: type("Own", (lamina.Model,), {}), StackError, r"derive it from keras\.Sequential"),

@@ -102,7 +102,7 @@ def test_rows_of_numbers_go_by_position(dense):
         ([{"age": 1, "city": "Rome"}], 400, "lacks the column 'seen'"),
         ([{**ROWS[0], "age": "old"}], 400, "age"),
         ([{**ROWS[0], "age": [1]}], 400, "takes one value"),
-        ([[1, "Rome", None]], 400, "no object"),
+        ([[1, "Rome", None]], 400, "not an object"),
         ("a text", 400, "expected a list of rows"),
         ([], 400, "no rows"),
         ([ROWS[0]] * 2000, 413, "2000 rows"),
@@ -119,9 +119,9 @@ def test_rows_that_do_not_fit_the_columns_are_refused_with_the_reason(table, row
     [
         (b"[[1, 2, 3]]", "(3,)"),
         (b"[[1, 2, 3, 4], [1, 2]]", "different lengths"),
-        (b'[["1", "2", "3", "4"]]', "no number"),
-        (b"[[1, 2, 3, null]]", "no number"),
-        (b"[[1, 2, 3, NaN]]", "NaN is no JSON"),
+        (b'[["1", "2", "3", "4"]]', "not a number"),
+        (b"[[1, 2, 3, null]]", "not a number"),
+        (b"[[1, 2, 3, NaN]]", "NaN is not JSON"),
         (b"[[1, 2, 3, 1e300]]", "cannot hold"),
         (b"[[1, 2, 3, 1e999]]", "NaN or infinity"),
         (b"[" * 100_000 + b"]" * 100_000, "nested too deep"),
@@ -152,7 +152,7 @@ def test_an_image_is_scaled_to_the_shape_and_sent_as_0_to_255(pictures):
         assert served.post("/predict", content=large.getvalue(), headers={"content-type": "image/jpeg"}).is_success
         for body in (b"no image", file.getvalue()[:60]):
             answer = served.post("/predict", content=body, headers={"content-type": "image/png"})
-            assert answer.status_code == 400 and "no image" in answer.json()["error"]
+            assert answer.status_code == 400 and "not an image" in answer.json()["error"]
 
 
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(pictures):
@@ -315,7 +315,7 @@ X = {"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
         ({"inputs": [{**X, "datatype": "FLOAT"}]}, "datatype"),
         ({"inputs": [{**X, "shape": [1, 5]}]}, "4 values"),
         ({"inputs": [{**X, "shape": [-1, 4]}]}, "shape"),
-        ({"inputs": [{**X, "data": ["1", "2", "3", "4"]}]}, "no number"),
+        ({"inputs": [{**X, "data": ["1", "2", "3", "4"]}]}, "not a number"),
         ({"inputs": [{**X, "data": None}]}, "no data"),
         ({"inputs": [{**X, "datatype": "BYTES", "data": ["1", "2", "3", "4"]}]}, "takes numbers"),
         ({"inputs": [{**X, "datatype": "INT32", "data": [1.5, 2, 3, 4]}]}, "fractions"),

@@ -1,11 +1,10 @@
 """`python -m lamina serve` as a process: signals, slow and broken clients, Triton's client, and its form in Chromium.
 
-The clients come into an environment of their own, `out/serving`, which is made once: `make clean` removes it.
+The clients come into an environment of their own, `out/browser`.
 """
 
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,14 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from environments import BROWSER, CHROMIUM, python_with
 
 import lamina as keras
 from lamina import layers
 
 HERE = Path(__file__).parent
-ENVIRONMENT = HERE.parent / "out" / "serving"
-CLIENTS = "axe-core-python", "numpy", "pillow", "playwright", "tritonclient[http]"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = pytest.mark.nightly
 
@@ -158,15 +155,11 @@ def test_a_model_that_cannot_be_served_ends_the_command_with_its_reason(tmp_path
 def test_triton_and_chromium_use_the_service(people, tmp_path):
     if CHROMIUM is None:
         pytest.skip("needs Chromium")
-    if not (ENVIRONMENT / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-        subprocess.run([ENVIRONMENT / "bin" / "python", "-m", "pip", "install", "--quiet", *CLIENTS], check=True)
-        (ENVIRONMENT / "ready").touch()
     pictures = keras.Sequential([layers.Rescaling(1 / 255), layers.Flatten(), layers.Dense(2, "softmax")])
     pictures(np.zeros((1, 6, 5, 1), "float32"))
     pictures.save(tmp_path / "pictures.keras")
     with serving(people) as (_, first), serving(tmp_path / "pictures.keras") as (_, second):
-        command = [ENVIRONMENT / "bin" / "python", HERE / "serving_clients.py", tmp_path, CHROMIUM, first, second]
+        command = [python_with(*BROWSER), HERE / "serving_clients.py", tmp_path, CHROMIUM, first, second]
         done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300)
         assert done.stdout.endswith("all of it\n"), done.stdout + done.stderr
 

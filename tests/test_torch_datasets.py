@@ -153,7 +153,7 @@ def test_a_column_that_is_not_there_is_named():
         trained(Columns(COLUMNS), "income")
     with pytest.raises(DataError, match="y='label' names a column of x, and x is a ndarray without names"):
         trained(X, "label")
-    with pytest.raises(DataError, match=r"batch 0 of x has 2 columns, and a row of 'b' \(3,\) is no number"):
+    with pytest.raises(DataError, match=r"batch 0 of x has 2 columns, and a row of 'b' \(3,\) is not a number"):
         trained(Columns({"a": Y, "b": X, "label": Y}), "label")
 
 

@@ -210,7 +210,7 @@ def test_standardize_dtype_is_that_of_keras(dtype):
 
 @pytest.mark.parametrize("dtype", ["flaot32", "float", "object", 3, [], "datetime64"])
 def test_what_is_no_dtype(dtype):
-    with pytest.raises(ArgumentError, match=r"is no dtype\."):
+    with pytest.raises(ArgumentError, match=r"is not a dtype\."):
         utils.standardize_dtype(dtype)
     with pytest.raises((ValueError, TypeError)):
         keras.utils.standardize_dtype(dtype)

@@ -1,38 +1,32 @@
 """Files of layers that real Keras runs only with TensorFlow, and those of Keras 2 itself, in the nightly tests.
 
-TensorFlow comes into an environment of its own, `out/tensorflow`, which is made once: `make clean` removes it.
+TensorFlow comes into an environment of its own, `out/tensorflow`.
 """
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import with_tensorflow
+from environments import python_with
 
 import lamina
 from lamina.models import load_model
 
 pytestmark = [pytest.mark.nightly, pytest.mark.filterwarnings("ignore::lamina.errors.LaminaWarning")]
 HERE = Path(__file__).parent
-ENVIRONMENT = HERE.parent / "out" / "tensorflow"
 PACKAGES = ("tensorflow-cpu==2.21.0", "tf_keras==2.21.0", "keras==3.15.1")
 
 
 @pytest.fixture(scope="module")
 def run():
     """Runs with_tensorflow.py in that environment."""
-    if not (ENVIRONMENT / "made").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-        subprocess.run([ENVIRONMENT / "bin" / "pip", "install", "--quiet", *PACKAGES], check=True)
-        (ENVIRONMENT / "made").touch()
+    python = python_with("tensorflow", *PACKAGES)
 
     def call(what, folder):
-        subprocess.run(
-            [ENVIRONMENT / "bin" / "python", HERE / "with_tensorflow.py", what, folder], check=True, cwd=folder
-        )
+        subprocess.run([python, HERE / "with_tensorflow.py", what, folder], check=True, cwd=folder)
 
     return call
 

@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
     command = add_to(argparse.ArgumentParser(prog="python -m lamina").add_subparsers(dest="command"))
     options = command.parse_args(arguments[1:])
     if not options.module and not os.path.isfile(options.script):
-        command.error(f"{options.script!r} is no file (looked from {os.getcwd()}).")
+        command.error(f"{options.script!r} is not a file (looked from {os.getcwd()}).")
     program = [sys.executable, *(["-m"] if options.module else []), options.script, *options.arguments]
     try:
         environments = [_environment(rank, options) for rank in range(options.processes)]

@@ -165,7 +165,7 @@ def standardize_dtype(dtype: Any) -> str:
         dtype: the dtype, or its name.
 
     Raises:
-        ArgumentError: the value is no dtype that a model could have.
+        ArgumentError: the value is not a dtype that a model could have.
     """
     if dtype is None:
         return floatx()
@@ -176,7 +176,9 @@ def standardize_dtype(dtype: Any) -> str:
     name = getattr(name, "name", None) or getattr(name, "__name__", None) or name
     name = str(name).rpartition(".")[2] if str(name).startswith(("torch.", "jax.numpy.")) else name
     if not isinstance(name, str) or name not in KNOWN:
-        raise ArgumentError(f"standardize_dtype: {short(dtype)} is no dtype. {did_you_mean(str(name), KNOWN)}".rstrip())
+        raise ArgumentError(
+            f"standardize_dtype: {short(dtype)} is not a dtype. {did_you_mean(str(name), KNOWN)}".rstrip()
+        )
     return name
 
 

@@ -90,7 +90,7 @@ def _hint(layer: Layer, shape: Shape) -> str:
         return f"Set the size of the last axis, n: Input(({others}n{'' if others else ','}))."
     if wanted is None or wanted == len(shape):
         if len(shape) == 1:
-            return "Each sample is one number: give x the shape (rows, 1), with x[:, None] or x.reshape(-1, 1)."
+            return "If each sample is one number, use x[:, None], of shape (rows, 1). If x is one sample, use x[None]."
         size = (spec.axes or {}).get(-1)
         if size is not None and sizes and size != sizes[-1]:
             return f"{layer.name} was built for {size} features before; use a new layer, or give it {size} features."

@@ -155,7 +155,7 @@ def _ragged(rows: Sequence[Any], name: str) -> DataError:
     first = shape(rows[0])
     odd = next((i for i, row in enumerate(rows) if shape(row) != first or first is None), 0)
     if odd == 0:
-        return DataError(f"a row of {name} is no array: the parts of {name}[0] have different lengths.")
+        return DataError(f"a row of {name} is not an array: the parts of {name}[0] have different lengths.")
     other = shape(rows[odd])
     return DataError(
         f"the rows of {name} have different shapes: {name}[0] has shape {first}, "

@@ -212,8 +212,8 @@ def joined(columns: Mapping[str, Any], name: str) -> HostArray:
         return next(iter(arrays.values()))
     if nested := [f"{column!r} {array.shape[1:]}" for column, array in arrays.items() if array.ndim != 1]:
         raise DataError(
-            f"{name} has {len(arrays)} columns, and a row of {', '.join(nested[:4])} is no number: a stack takes one "
-            "tensor. Choose one column, or columns of numbers: x.select_columns([...])."
+            f"{name} has {len(arrays)} columns, and a row of {', '.join(nested[:4])} is not a number: a stack takes "
+            "one tensor. Choose one column, or columns of numbers: x.select_columns([...])."
         )
     return np.column_stack(list(arrays.values()))
 

@@ -24,7 +24,7 @@ def read_sound(path: str) -> tuple[HostArray, int]:
     chunks = dict(_chunks(Path(path).read_bytes()))
     form, data = chunks.get(b"fmt ", b""), chunks.get(b"data")
     if len(form) < 16 or data is None:
-        raise DataError(f"{path!r} is no WAV file: it has no {'sound data' if len(form) >= 16 else 'format part'}.")
+        raise DataError(f"{path!r} is not a WAV file: it has no {'sound data' if len(form) >= 16 else 'format part'}.")
     code, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", form)
     if code == EXTENSIBLE and len(form) >= 26:
         (code,) = struct.unpack_from("<H", form, 24)

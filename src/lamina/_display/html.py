@@ -21,7 +21,7 @@ POINTS = 200
 """The most points of a curve. More would not be seen in a panel this wide, and make the notebook's file large."""
 SHOWN = 50
 """The most rows of a table and the most curves of a panel."""
-CELL = "text-align:{};padding:3px 8px;white-space:pre;border-top:1px solid #8886"
+CELL = "text-align:{};padding:3px 8px;white-space:{};border-top:1px solid #8886"
 
 
 class Line(NamedTuple):
@@ -46,7 +46,8 @@ def table(
         texts: how many of the first columns are texts, which stand on the left. Numbers stand on the right.
     """
     notes = [*notes, *[f"{SHOWN} of {len(rows)} rows are shown."] * (len(rows) > SHOWN)]
-    styles = [CELL.format("left" if column < texts else "right") for column in range(len(headings))]
+    sides = [("left", "pre-wrap") if column < texts else ("right", "pre") for column in range(len(headings))]
+    styles = [CELL.format(*side) for side in sides]
     lines = [
         "".join(f'<{tag} style="{style}">{escape(str(cell))}</{tag}>' for cell, style in zip(row, styles, strict=True))
         for tag, row in [("th", headings), *(("td", row) for row in rows[:SHOWN])]

@@ -156,7 +156,7 @@ def _train(course: Course, rungs: list[Rung], fit: Callable[[int], None], verbos
 
 def _share(value: object) -> int:
     if integer(value) < 2:
-        raise ArgumentError("expected a whole number of at least 2, as 3 to keep a third, or None.")
+        raise ArgumentError("expected a whole number of at least 2, such as 3 to keep a third, or None.")
     return integer(value)
 
 

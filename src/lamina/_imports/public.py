@@ -30,7 +30,7 @@ def public(module: str, names: list[str], loaded: Loaded | None = None) -> None:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         if name in names and name in places(module):
             return load(module, name)
-        raise missing_attribute(module, name, hint(module.partition(".")[2], name, names))
+        raise missing_attribute(module, name, within(module, name) or hint(module.partition(".")[2], name, names))
 
     def is_hidden(name: str, value: object) -> bool:
         if not isinstance(value, ModuleType) or name.startswith("_") or "." not in module:
@@ -49,6 +49,13 @@ def public(module: str, names: list[str], loaded: Loaded | None = None) -> None:
             delattr(this, name)
     vars(this).update(__getattr__=refuse, __dir__=lambda: names)
     this.__class__ = Public
+
+
+def within(module: str, name: str) -> str:
+    """The advice for a name that modules within this one have: `keras.Dense` is `keras.layers.Dense`."""
+    modules = [each for each, place in places(module).items() if place.name == ITSELF] if name[0] != "_" else []
+    having = [f"{module}.{each}.{name}" for each in modules if name in getattr(load(module, each), "__all__", ())]
+    return f"Use instead: {' or '.join(each.partition('.')[2] for each in having)}." if having else ""
 
 
 def missing_attribute(module: str, name: str, advice: str) -> Exception:

@@ -259,7 +259,7 @@ def _say_untrained(layer: Layer, around: Pass) -> None:
         if not is_stack(stack) or not layer.trainable_variables or all(each is not layer for _, each in beside(stack)):
             continue
         message = (
-            f"{type(stack).__name__}.call uses {layer.name!r}, which is no layer of the stack: its weights are not "
+            f"{type(stack).__name__}.call uses {layer.name!r}, which is not a layer of the stack: its weights are not "
             "trained, and no file holds them.\nAdd it to the stack, or derive the class from Layer. If it is to stay "
             f"as it is, set {layer.name}.trainable = False."
         )

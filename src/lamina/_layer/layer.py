@@ -398,7 +398,7 @@ class Layer(WithWeights):
     output_shape = ShapeInStack(1)
     """The shape of the output in the layer's stack, with None for the batch axis."""
     input = TensorInStack(0)
-    """The shape and dtype of the input in the stack. It is no symbolic tensor: layers cannot be called on it."""
+    """The shape and dtype of the input in the stack. It is not a symbolic tensor: no layer can be called on it."""
     output = TensorInStack(1)
     """The shape and dtype of the output in the stack."""
 

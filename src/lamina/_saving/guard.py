@@ -271,5 +271,5 @@ def _integer(digits: str, where: str) -> int:
 def _float(digits: str, where: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise refused(where, f"{digits[:40]} is no finite number.")
+        raise refused(where, f"{digits[:40]} is not a finite number.")
     return value

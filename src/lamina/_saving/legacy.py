@@ -165,7 +165,7 @@ def _names(held: Stored, group: str, name: str, where: str) -> list[str]:
     several = itertools.takewhile(found.__contains__, (f"{name}{number}" for number in itertools.count()))
     lists = [found[part] for part in ([name] if name in found else several)]
     if odd := [each for each in lists if not (isinstance(each, list) and all(isinstance(one, str) for one in each))]:
-        raise FileError(f"{where!r}: {name!r} of {group or 'the file'!r} is no list of names, but {short(odd[0])}.")
+        raise FileError(f"{where!r}: {name!r} of {group or 'the file'!r} is not a list of names, but {short(odd[0])}.")
     return [each for part in lists for each in part]
 
 

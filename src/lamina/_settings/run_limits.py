@@ -44,10 +44,10 @@ def limited_epochs(epochs: int) -> int:
 
 def say_out_of_data(name: str, came: int, asked: int | None, last: bool = False) -> None:
     """Warn that an epoch ends before the steps that were asked for, since the data end; None is all of the data."""
-    many, after = f"{came} of {asked}" if came else "none", " It can be read once, so no more epochs come of it." * last
+    many, after = f"{came} of {asked}" if came else "none", " It can be read once, so the training ends here." * last
     warn(
         f"{name} ran out of batches: {many} in this epoch.{after}\n"
-        "Ask for fewer steps, or let the data begin anew where they end: dataset.repeat(), or a generator with a "
+        "Ask for fewer steps, or let the data start again at their end: dataset.repeat(), or a generator with a "
         "while True."
     )
 

@@ -25,7 +25,7 @@ class MonitorCallback(Callback):
 
     Args:
         monitor: the name of the number in the logs.
-        min_delta: a change that is not larger than this is no improvement.
+        min_delta: a change that is not larger than this does not count as an improvement.
         mode: "min" or "max" is better; "auto" goes by the metric.
         patience: how many epochs without an improvement are accepted.
         verbose: 1 prints a line for each action.

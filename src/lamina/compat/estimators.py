@@ -34,7 +34,7 @@ class _OfFunction(Estimator):
         self.sk_params = sk_params
         for name in sk_params.keys() - self._lamina_arguments() - OF_FIT - OF_COMPILE.keys() - {"random_state"}:
             if name != "warm_start" and not name.startswith(PREFIXES):
-                raise ArgumentError(f"{name} is no argument of {self._lamina_function().__name__}, compile or fit.")
+                raise ArgumentError(f"{name} is not an argument of {self._lamina_function().__name__}, compile or fit.")
 
     def _lamina_function(self) -> Any:
         """The function that makes the model. As in Keras 2, this may be the `__call__` of a subclass."""

@@ -96,7 +96,7 @@ class _Kind:
     def __init__(self, text: str | bytes, *_: object) -> None:
         self.text = text.decode("ascii") if isinstance(text, bytes) else text
         if not _KINDS.fullmatch(self.text):
-            raise ValueError(f"{self.text[:20]!r} is no dtype of numbers or text")
+            raise ValueError(f"{self.text[:20]!r} is not a dtype of numbers or text")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         order = state[1].decode("ascii") if isinstance(state[1], bytes) else state[1]

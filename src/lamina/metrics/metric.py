@@ -251,8 +251,8 @@ def updated_state(
         now = vars(run.metric)[attribute]
         if isinstance(value, (int, float, jax.Array)) and now is not value:
             raise ArgumentError(
-                f"{type(metric).__name__}.update_state changes self.{attribute}, which is no weight, so the change is "
-                f"lost.\nWrite self.{attribute} = self.add_weight(name={attribute!r}) in __init__, and here "
+                f"{type(metric).__name__}.update_state changes self.{attribute}, which is not a weight, so the change "
+                f"is lost.\nWrite self.{attribute} = self.add_weight(name={attribute!r}) in __init__, and here "
                 f"self.{attribute}.assign_add(...)."
             )
         if isinstance(value, Weight) and not isinstance(now, Weight):

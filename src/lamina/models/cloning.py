@@ -40,14 +40,14 @@ def clone_model(
         input_tensors: an Input that replaces the Input of the model.
         clone_function: a function from each layer to the layer of the new model. The default is one with the same
             settings.
-        call_function: for models of Keras that are no Sequential: leave it unset.
+        call_function: for models of Keras that are not Sequential: leave it unset.
         recursive: whether `clone_function` also gets the layers of models that are layers here.
     """
     if not isinstance(model, Sequential):
         raise ArgumentError(f"clone_model takes a Sequential, got {short(model)} ({type(model).__name__}).")
     if call_function is not None:
         raise ArgumentError(
-            "clone_model: call_function calls the layers of a model that is no Sequential; a stack calls its layers "
+            "clone_model: call_function calls the layers of a model that is not a Sequential; a stack calls its layers "
             "one after another. Give clone_function, which makes the layers."
         )
     if clone_function is not None and not callable(clone_function):
@@ -63,7 +63,7 @@ def clone_model(
             return clone_model(layer, clone_function=clone_function, recursive=recursive)
         made = (clone_function or fresh)(layer)
         if not isinstance(made, Layer):
-            raise ArgumentError(f"clone_function returned {short(made)} for {layer.name!r}, which is no layer.")
+            raise ArgumentError(f"clone_function returned {short(made)} for {layer.name!r}, which is not a layer.")
         return made
 
     checked("clone_model", "recursive", flag, recursive)

@@ -155,7 +155,7 @@ def _place(tensor: OfLayer, line: list[Layer]) -> int:
         return line.index(tensor.layer) + tensor.after
     if isinstance(tensor.layer, Stack) and tensor.layer._lamina_chain == line:
         return len(line) * tensor.after
-    raise StackError(f"{tensor.name!r} is no layer of the stack that the input belongs to. {TAKES}")
+    raise StackError(f"{tensor.name!r} is not a layer of the stack that the input belongs to. {TAKES}")
 
 
 def line_of(layers: Sequence[Layer], kind: type[S], **told: Any) -> S:

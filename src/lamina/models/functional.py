@@ -83,6 +83,6 @@ def _tensors(value: object) -> Iterator[str]:
 
 def _branches(model: str, why: str) -> StackError:
     return StackError(
-        f"{model!r} is a functional model whose layers are no single line: {why}. A stack is one line, in which each "
-        "layer takes the output of the one before; write the part with branches as a Layer of your own."
+        f"{model!r} is a functional model whose layers are not a single line: {why}. A stack is one line, in which "
+        "each layer takes the output of the one before; write the part with branches as a Layer of your own."
     )

@@ -307,7 +307,7 @@ def vectorize(
     """Turns a function of numbers into a function of arrays, which applies it to each element.
 
     Args:
-        excluded: the positions or names of arguments that are no arrays.
+        excluded: the positions or names of arguments that are not arrays.
         signature: the shapes of the arguments and the result, such as "(n),(n)->()".
     """
     if not callable(pyfunc):

@@ -25,7 +25,7 @@ def _patterns(value: object) -> list[str]:
         try:
             re.compile(each)
         except re.error as error:
-            raise ArgumentError(f"{each!r} is no pattern: {error}.") from None
+            raise ArgumentError(f"{each!r} is not a pattern: {error}.") from None
         if len(re.findall(r"[*+?{]", each)) > 2 or re.search(r"\)[*+{]", each):  # a pattern in a file could run forever
             raise ArgumentError(f"{each!r} repeats too much: at most two of * + ? {{ }}, and none behind a group.")
     return list(value)

@@ -108,7 +108,7 @@ class Table:
         for number, row in enumerate(rows):
             if not isinstance(row, Mapping):
                 raise Refused(
-                    400, f"row {number} is no object with a value for each column: {', '.join(self.features)}."
+                    400, f"row {number} is not an object with a value for each column: {', '.join(self.features)}."
                 )
             _require_columns(row, self.features, number)
             for name in self.features:
@@ -147,7 +147,7 @@ def numbers(values: object, name: str) -> HostArray:
     except ValueError:
         raise Refused(400, f"{name} have different lengths.") from None
     if array.dtype.kind not in "biuf":
-        raise Refused(400, f"{name} hold something that is no number.")
+        raise Refused(400, f"{name} hold something that is not a number.")
     return array
 
 
@@ -165,7 +165,9 @@ def picture(body: bytes, shapes: Sequence[Sequence[int | None]]) -> HostArray:
             shape = next((each for each in shapes if tuple(each[:2]) == (height, width)), shapes[0])
             image = opened.convert(CHANNELS[int(shape[2] or 1)])
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise Refused(400, f"the body is no image that can be read; expected one of {', '.join(FORMATS)}.") from None
+        raise Refused(
+            400, f"the body is not an image that can be read; expected one of {', '.join(FORMATS)}."
+        ) from None
     if image.size != (shape[1], shape[0]):
         image = image.resize((int(shape[1] or 1), int(shape[0] or 1)), Image.Resampling.BILINEAR)
     return np.asarray(image, np.uint8).reshape(tuple(int(size or 1) for size in shape))

@@ -35,7 +35,7 @@ def parsed(body: bytes) -> Any:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 class Request:
@@ -133,7 +133,7 @@ def _array(tensor: Mapping[str, Any], data: bytes | None) -> HostArray:
     elif kind == "BYTES":
         array = _of_texts(_texts(data, name), name)
     elif len(data) % np.dtype(TYPES[kind]).itemsize:
-        raise Refused(400, f"the input {name!r} has {len(data)} bytes, which are no whole number of {kind}.")
+        raise Refused(400, f"the input {name!r} has {len(data)} bytes, which are not a whole number of {kind}.")
     else:
         array = np.frombuffer(data, TYPES[kind])
     if array.size != int(np.prod(shape, dtype=object)):

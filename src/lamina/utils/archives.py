@@ -35,7 +35,7 @@ def unpack(archive: str, folder: str, formats: Sequence[str]) -> None:
     kind = next((kind for kind in formats if OPENED[kind][0](archive)), None)
     if kind is None:
         known = " or ".join(formats) or "archive, as archive_format names none"
-        raise FileError(f"{archive!r} cannot be unpacked: it is no {known}. Leave extract=True out.")
+        raise FileError(f"{archive!r} cannot be unpacked: it is not a {known}. Leave extract=True out.")
     with beside(folder) as (place, part):
         with folder_beside(part) as new:
             try:

@@ -68,8 +68,8 @@ def get_file(
         force_download: whether to download the file again even if the cache has it.
 
     Raises:
-        ArgumentError: the URL does not begin with https, or the name is no file name.
-        FileError: the file cannot be downloaded or written, does not fit its hash, or is no archive that can be
+        ArgumentError: the URL does not begin with https, or the name is not a file name.
+        FileError: the file cannot be downloaded or written, does not fit its hash, or is not an archive that can be
             unpacked safely.
     """
     if not isinstance(origin, str) or not origin:

@@ -273,7 +273,7 @@ def audio_dataset_from_directory(
 
     Raises:
         MissingFileError: there is no such folder.
-        DataError: the folder has no sounds, or lacks the classes; or, when the dataset is read, a file is no sound.
+        DataError: the folder has no sounds, or lacks the classes; or, when the dataset is read, a file is not a sound.
     """
     name = "audio_dataset_from_directory"
     rate = checked(name, "sampling_rate", optional(positive), sampling_rate)

@@ -59,7 +59,7 @@ def load_img(
         keep_aspect_ratio: whether to take the largest window in the middle that has the aspect ratio of `target_size`.
 
     Raises:
-        FileError: the file does not exist, or is no image.
+        FileError: the file does not exist, or is not an image.
         MissingPackageError: Pillow is not installed.
     """
     modes = MODES[checked("load_img", "color_mode", one_of(*MODES), color_mode)]
@@ -159,7 +159,7 @@ def save_img(
     if kind.upper() not in library.SAVE:
         kind = str(library.registered_extensions().get(f".{kind}", "")).lower()
     if not kind:
-        raise ArgumentError(f"save_img: {given!r} is no format of images. Name one: file_format='png'.")
+        raise ArgumentError(f"save_img: {given!r} is not a format of images. Name one: file_format='png'.")
     image = array_to_img(x, data_format, scale)
     if image.mode == "RGBA" and kind == "jpeg":
         warn("a JPEG file has no transparency: the fourth channel is left out.")
@@ -203,7 +203,7 @@ def _content(path: object) -> bytes:
     try:
         pillow().open(io.BytesIO(content)).close()
     except OSError:
-        raise FileError(f"{_shown(path)} is no image that Pillow knows.") from None
+        raise FileError(f"{_shown(path)} is not an image that Pillow knows.") from None
     return content
 
 

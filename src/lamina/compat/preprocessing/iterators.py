@@ -300,7 +300,7 @@ class DataFrameIterator(FileIterator):
         paths = [os.path.join(self.directory, name) for name in frame[x_col]]
         there = np.array([path.lower().endswith(FORMATS) and os.path.isfile(path) for path in paths], bool)
         if not there.all():
-            warn(f"{(~there).sum()} of {len(there)} names in {x_col!r} are no images, and are left out.")
+            warn(f"{(~there).sum()} of {len(there)} names in {x_col!r} are not images, and are left out.")
         return frame[there]
 
     def _number_classes(self, frame: Any, y_col: str, classes: Sequence[str] | None) -> Any:

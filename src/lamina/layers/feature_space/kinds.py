@@ -177,7 +177,9 @@ def feature_of(name: str, value: object, bins: dict[str, int]) -> Feature:
     if not isinstance(value, str) or value not in KINDS:
         hint = nearest(str(value), KINDS)
         meant = f" Did you mean {hint[0]!r}?" if hint else ""
-        raise ArgumentError(f"features[{name!r}]={value!r} is no kind of column.{meant} The kinds: {', '.join(KINDS)}.")
+        raise ArgumentError(
+            f"features[{name!r}]={value!r} is not a kind of column.{meant} The kinds: {', '.join(KINDS)}."
+        )
     given = {"num_bins": bins[BINS[value]]} if value in BINS else {}
     feature: Feature = getattr(Kinds, value)(name=name, **given)
     return feature

@@ -29,7 +29,7 @@ def feature_axes(axis: int | list[int], shape: Shape) -> list[int]:
     axes = axis if isinstance(axis, list) else [axis]
     batch = len(shape) > 1  # the only axis of a single sample is its features
     if any(not -len(shape) <= each < len(shape) or (batch and each % len(shape) == 0) for each in axes):
-        raise ShapeError(f"has axis={axis}, which is no feature axis of {tuple(shape)}")
+        raise ShapeError(f"has axis={axis}, which is not a feature axis of {tuple(shape)}")
     return sorted(each % len(shape) for each in axes)
 
 
