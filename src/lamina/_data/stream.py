@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import signal
 from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent import futures  # futures.ProcessPoolExecutor is loaded only when it is first used
-from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,10 +11,11 @@ import numpy as np
 from lamina._arrays.arrays import HostArray
 from lamina._data.checksums import checksum
 from lamina._data.data_frames import Names
+from lamina._data.indexed import batches, is_endless, is_indexed, length_of
 from lamina._data.row_sources import Rows, apart, as_batches, begun, joined, say_forked, unboxed
 from lamina._data.sample_weights import class_weighted
 from lamina._data.source import Table, arrays
-from lamina._data.threads import fetched, in_advance
+from lamina._data.threads import fetched
 from lamina._data.windows import EVERYTHING, Window, Windows
 from lamina._settings.run_limits import say_out_of_data
 from lamina.errors import ArgumentError, DataError, LaminaError
@@ -78,11 +76,11 @@ class Stream:
         """Turns the y of a batch into numbers, if it holds names of classes."""
         self.check = check
         """Is called with each batch, and raises an error if the model cannot take it."""
-        self.once = hasattr(source, "__next__") and not _is_indexed(source)
+        self.once = hasattr(source, "__next__") and not is_indexed(source)
         """Whether the source can be read only once."""
         self.by_key = hasattr(source, "_lamina_pass")
         """Whether the source is a dataset of `utils`, where a key decides the order of a pass."""
-        self.steps = _length(source)
+        self.steps = length_of(source)
         """The number of batches; None if it is unknown."""
         self.placed = all(hasattr(source, name) for name in ("state_dict", "load_state_dict"))
         """Whether the source can save and load its position."""
@@ -109,7 +107,7 @@ class Stream:
     @property
     def replays(self) -> bool:
         """Whether the source has to be read from the start to reach a position in it."""
-        return not (_is_indexed(self.source) or isinstance(self.source, (list, tuple)))
+        return not (is_indexed(self.source) or isinstance(self.source, (list, tuple)))
 
     def go_to(self, place: Any = None) -> None:
         """Go back to the first batch, or to a position that the source saved. A begun epoch continues."""
@@ -156,7 +154,7 @@ class Stream:
             gather: makes other items of windows of tables, which are given out in their place. The thread calls it with
                 the number of the first batch; the arrays of a table may change when it takes the next window.
         """
-        if steps is None and _is_endless(self.source):
+        if steps is None and is_endless(self.source):
             raise DataError(
                 f"{self.name} is a {type(self.source).__name__} without an end. Set the number of batches in an epoch: "
                 "steps_per_epoch=... in fit, steps=... in evaluate and predict."
@@ -209,7 +207,8 @@ class Stream:
 
     def _single(self, items: Iterator[Any], skip: int, own: bool) -> Iterator[Window]:
         """Windows of one batch for each item; the first `skip` batches of the epoch are left out."""
-        for batch in self._batches(items, skip - self.taken):
+        skipped = itertools.islice(items, max(skip - self.taken, 0))
+        for batch in itertools.chain(skipped, batches(self.source, self._read, items, self.name)):
             self.taken += 1
             if self.noting:
                 if self.replays and not (self.placed or self.by_key):
@@ -226,26 +225,6 @@ class Stream:
             if (left := window.after(max(skip - first, 0))).steps:
                 yield left
 
-    def _batches(self, items: Iterator[Any], skip: int) -> Iterator[Any]:
-        """Read the batches of some items, with the source's number of workers; the first `skip` are not read."""
-        yield from itertools.islice(items, max(skip, 0))
-        workers = getattr(self.source, "workers", 1) if _is_indexed(self.source) else 1
-        processes = workers > 0 and getattr(self.source, "use_multiprocessing", False)
-        if not (processes or workers > 1):
-            yield from map(self._read, items)
-            return
-        pool: Executor = ThreadPoolExecutor(workers, "lamina-worker")
-        if processes:
-            pool = futures.ProcessPoolExecutor(workers, initializer=_begin_worker, initargs=(self.source,))
-        try:
-            read = _read_in_worker if processes else self._read
-            yield from in_advance(pool, read, items, max(self.source.max_queue_size, workers))
-        except BrokenExecutor as error:
-            raise DataError(
-                f"a worker process of {self.name} ended while it read a batch: the memory was full, or the object "
-                "could not be sent to the process. Try use_multiprocessing=False."
-            ) from error
-
     def opened(self) -> Iterator[Any]:
         """Return an iterator over the batches of the source that begins at the first one."""
         self._open()
@@ -258,14 +237,14 @@ class Stream:
             source = source()
             if not hasattr(source, "__iter__"):
                 raise DataError(f"{self.name}() gave a {type(source).__name__}; expected a generator or an iterable.")
-        if not _is_indexed(source):
+        if not is_indexed(source):
             self._pass = source._lamina_pass((*key, taken)) if self.by_key and key is not None else begun(source)
             if self.restored is not None:
                 state, self.restored = self.restored, None
                 iterator: Any = self._pass
                 iterator.set_state(state.tobytes() if isinstance(state, np.ndarray) else state)
             return
-        steps, self._read = _length(source), source.__getitem__
+        steps, self._read = length_of(source), source.__getitem__
         random = np.random.default_rng((*(key or (next_seed(),)), taken)) if shuffle else None
         if isinstance(source, Rows):
             self._pass = source.places(random)
@@ -355,41 +334,5 @@ def _is_text(batch: Any) -> bool:
     return bool(batch) and isinstance(batch[0], (str, bytes))
 
 
-def _is_indexed(source: object) -> bool:
-    """Whether batch i is `source[i]`, as in Keras's PyDataset."""
-    if hasattr(source, "__iter__") and not hasattr(source, "on_epoch_end"):
-        return False
-    return hasattr(source, "__getitem__") and (hasattr(source, "__len__") or hasattr(source, "num_batches"))
-
-
-def _is_endless(source: object) -> bool:
-    """Whether a source declares that it has no end."""
-    if hasattr(source, "cardinality"):  # a method of our datasets and of TensorFlow's
-        return int(source.cardinality()) == -1
-    return _is_indexed(source) and getattr(source, "num_batches", 0) is None
-
-
-def _length(source: Any) -> int | None:
-    if _is_indexed(source) and hasattr(source, "num_batches"):
-        return None if source.num_batches is None else int(source.num_batches)
-    try:
-        return len(source)
-    except TypeError:  # a generator, a function, an infinite data set
-        return None
-
-
 def _call(source: object, hook: str) -> None:
     getattr(source, hook, lambda: None)()
-
-
-_worker: dict[str, Any] = {}
-"""The source of the batches, in a worker process."""
-
-
-def _begin_worker(source: object) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the training process handles Ctrl-C and ends this process
-    _worker["source"] = source
-
-
-def _read_in_worker(index: int) -> Any:
-    return _worker["source"][index]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from lamina._arrays.shapes import Shape
 from lamina._layer.host import LayerChain
-from lamina._layer.layer import Layer, LayerState
+from lamina._layer.layer import Layer
+from lamina._layer.layer_state import LayerState
 from lamina._settings.settings import State, setting
 from lamina._weights.turns import Home
 

@@ -17,18 +17,19 @@ from lamina._arrays.arrays import Array, as_array, copied
 from lamina._arrays.nested import leaves
 from lamina._arrays.shapes import Shape
 from lamina._messages.spelling import free_name
-from lamina._messages.tracebacks import user_facing, warn
+from lamina._messages.tracebacks import user_facing
 from lamina._settings.arguments import Named, overridable
 from lamina._settings.registry import Registry
 from lamina._weights.weight import Weight, read
 from lamina.dtypes import floatx, wide
-from lamina.errors import ArgumentError, ShapeError
+from lamina.errors import ArgumentError
 from lamina.initializers.adapters import keyed
 from lamina.optimizers.clipping import clipped
 from lamina.optimizers.in_step import require_of_step
 from lamina.optimizers.overwriting import after_overwriting, by_path, overwritten
 from lamina.optimizers.state import Stateful, filled, rate_in
-from lamina.optimizers.variables import State, Variable, arrays_like, renamed, replace
+from lamina.optimizers.step import averaged, by_weight, moved
+from lamina.optimizers.variables import State, Variable, replace
 
 Arrays = dict[str, Array]
 
@@ -216,7 +217,7 @@ class Optimizer(Stateful):
             grads = {path: g / self.loss_scale_factor for path, g in grads.items()}
 
         def move(grads: Arrays) -> tuple[Arrays, State]:
-            return _moved(self, clipped(self, grads), params, state, lr, decays)
+            return moved(self, clipped(self, grads), params, state, lr, decays)
 
         if every:
             total = {path: g + state["accumulator"][path] for path, g in grads.items()}
@@ -230,9 +231,9 @@ class Optimizer(Stateful):
         else:
             params, changed = move(grads)
         if self.use_ema:
-            averaged = {path: p for path, p in params.items() if path not in values}
-            averaged, average = _averaged(self, averaged, state["average"], step // every if every else step)
-            params, changed["average"] = {**params, **averaged}, {**state["average"], **average}
+            known = {path: p for path, p in params.items() if path not in values}
+            known, average = averaged(self, known, state["average"], step // every if every else step)
+            params, changed["average"] = {**params, **known}, {**state["average"], **average}
         return {**params, **values}, {**state, **changed, "iteration": step + 1}
 
     def _clip_gradients(self, grads: Sequence[Array]) -> list[Array]:
@@ -243,8 +244,8 @@ class Optimizer(Stateful):
         """Return the parameters at the end of training; with `use_ema` these are copies of their averages."""
         if not self.use_ema:
             return params
-        averaged = params.keys() - overwritten(self._lamina)
-        averages = {path: jnp.array(state["average"][path], params[path].dtype, copy=True) for path in averaged}
+        known = params.keys() - overwritten(self._lamina)
+        averages = {path: jnp.array(state["average"][path], params[path].dtype, copy=True) for path in known}
         return {**params, **averages}
 
     def _lamina_excludes(self, weight_path: str) -> bool:
@@ -265,7 +266,7 @@ class Optimizer(Stateful):
         """
         require_of_step(self)
         weights = by_path(self._lamina.weights if trainable_variables is None else trainable_variables)
-        arrays = _gradients(list(grads), weights)
+        arrays = by_weight(list(grads), weights)
         if not self.built or not self._lamina.weights:
             self.build(list(weights.values()))
         places = {weight: path for path, weight in by_path(self._lamina.weights).items()}
@@ -310,9 +311,8 @@ class Optimizer(Stateful):
         for variable, array in zip(twin.variables, optimizer_variables, strict=True):
             variable.array = array
         params = dict(zip(weights, trainable_variables, strict=True))
-        params, twin._lamina_arrays = twin._lamina_update(
-            _gradients(list(grads), weights), params, twin._lamina_arrays or {}
-        )
+        given = by_weight(list(grads), weights)
+        params, twin._lamina_arrays = twin._lamina_update(given, params, twin._lamina_arrays or {})
         after = [params[path] if w.constraint is None else w.constraint(params[path]) for path, w in weights.items()]
         return after, [variable.array for variable in twin.variables]
 
@@ -397,56 +397,3 @@ def _added(
     optimizer._lamina.added.append(held[name])
     added: Variable = held[name]
     return added
-
-
-def _moved(
-    optimizer: Optimizer, grads: Arrays, params: Arrays, state: State, lr: Array, decay: dict[str, bool]
-) -> tuple[Arrays, State]:
-    """Return the arrays after decay and `update_step`, each in its dtype, and the optimizer's variables.
-
-    `update_step` runs on copies of the optimizer and the weights that hold the arrays of this step.
-    """
-    names = optimizer._lamina.names
-    now = optimizer._lamina_with(renamed(state, names))
-    now._lamina.source = None
-    params = dict(params)
-    for path, g in grads.items():
-        stored, rate, name = params[path], lr.astype(g.dtype), names.get(path, path)
-        p = stored.astype(g.dtype)
-        share = optimizer._lamina_decay_of(state["slots"][path])
-        if share and decay.get(path, True):
-            p = p - p * (share * rate)
-        variable = Weight(p, name=name.rpartition("/")[2], path=name)
-        variable.of_pass = True
-        now.update_step(g, variable, rate)
-        params[path] = variable.array.astype(stored.dtype)
-    changing: State = {part: state[part] for part in ("slots", "own") if part in state}
-    return params, arrays_like(changing, now._lamina.variables, names)
-
-
-def _averaged(optimizer: Optimizer, params: Arrays, average: Arrays, t: Array) -> tuple[Arrays, Arrays]:
-    momentum = jnp.where(t == 0, 0.0, optimizer.ema_momentum)  # the average starts with the weights of the first step
-    new = {}
-    for path, p in params.items():
-        share = momentum.astype(average[path].dtype)
-        new[path] = share * average[path] + (1 - share) * p.astype(share.dtype)
-    if optimizer.ema_overwrite_frequency:
-        due = (t + 1) % optimizer.ema_overwrite_frequency == 0
-        params = {path: jnp.where(due, new[path].astype(p.dtype), p) for path, p in params.items()}
-    return params, new
-
-
-def _gradients(given: list[ArrayLike | None], weights: dict[str, Weight]) -> Arrays:
-    """Return the gradients that are not None, by path, checked against their weights."""
-    if len(given) != len(weights):
-        raise ArgumentError(f"expected a gradient for each of {len(weights)} weights, got {len(given)}.")
-    grads = {path: jnp.asarray(g) for path, g in zip(weights, given, strict=True) if g is not None}
-    missing = [path for path in weights if path not in grads]
-    if not grads:
-        raise ArgumentError(f"all {len(weights)} gradients are None: the loss does not depend on these weights.")
-    if missing:
-        warn(f"no gradient for {', '.join(missing)}: the loss does not depend on them.")
-    for path, g in grads.items():
-        if g.shape != weights[path].shape:
-            raise ShapeError(f"the gradient of {path!r} has shape {g.shape}, the weight {weights[path].shape}.")
-    return grads

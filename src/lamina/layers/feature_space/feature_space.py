@@ -18,7 +18,8 @@ from lamina._data.raw_table import RawTable, is_record, raw_table
 from lamina._data.source import is_stream
 from lamina._imports.lazy import homes
 from lamina._layer.host import require_host
-from lamina._layer.layer import Layer, LayerState
+from lamina._layer.layer import Layer
+from lamina._layer.layer_state import LayerState
 from lamina._layer.layers_by_name import registry
 from lamina._layer.structure import restored_on_error
 from lamina._messages.tracebacks import user_facing
