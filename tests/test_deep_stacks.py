@@ -1,11 +1,14 @@
 """Stacks of many equal layers: the shape of an output is traced once for all that are equal."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
 
 from lamina import Sequential, layers, ops
 from lamina._layer import forward
+from lamina.errors import StackError
 
 
 @pytest.fixture
@@ -77,3 +80,84 @@ def test_text_layers_of_the_same_class_keep_their_own_shapes():
 def test_the_weights_of_equal_layers_differ():
     first, second, *_ = (layer.kernel.numpy() for layer in stack_of(lambda: layers.Dense(8)).layers)
     assert not np.array_equal(first, second)
+
+
+def added(first, count):
+    model = Sequential(first)
+    for _ in range(count):
+        model.add(layers.Dense(1))
+    return model
+
+
+WAYS = {
+    "a list": lambda count: Sequential([layers.Dense(1) for _ in range(count)]),
+    "a list with an Input": lambda count: Sequential([layers.Input((1,)), *(layers.Dense(1) for _ in range(count))]),
+    "add": lambda count: added([], count),
+    "add after an Input": lambda count: added([layers.Input((1,))], count),
+    "add after input_shape": lambda count: added([layers.Dense(1, input_shape=(1,))], count),
+    "config": lambda count: Sequential.from_config(WAYS["add"](count).get_config()),
+}
+
+
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, marks=[pytest.mark.nightly] * (way not in ("a list", "add"))) for way in WAYS]
+)
+def test_each_further_layer_runs_as_many_lines(way):
+    def lines(count):
+        counted = [0]
+
+        def count_one(frame, event, arg):
+            counted[0] += event == "line"
+            return count_one
+
+        before = sys.gettrace()
+        sys.settrace(count_one)
+        try:
+            WAYS[way](count)
+        finally:
+            sys.settrace(before)
+        return counted[0]
+
+    lines(2)
+    some, twice, thrice = lines(60), lines(120), lines(180)
+    assert thrice - twice < 1.02 * (twice - some)
+
+
+def test_add_traces_equal_layers_once(traced):
+    model = added([layers.Input((1,))], 6)
+    assert len(traced) == 1 and model.output_shape == (None, 1)
+    model.pop()
+    model.add(layers.Dense(3))
+    assert len(traced) == 2 and model.output_shape == (None, 3)
+
+
+def test_names_of_many_layers():
+    model = added([], 12)
+    assert [layer.name for layer in model.layers] == ["dense", *(f"dense_{n}" for n in range(1, 12))]
+    model.pop()
+    model.layers[3].name = "dense_11"
+    model.add(layers.Dense(1, name="dense_40"))
+    model.add(layers.Dense(1))
+    model.add(layers.Dropout(0.5))
+    model.add(layers.Dense(1))
+    names = [layer.name for layer in model.layers]
+    assert names[-4:] == ["dense_40", "dense_12", "dropout", "dense_13"] and len({*names}) == len(names)
+    with pytest.raises(StackError, match="two layers are called 'dense_11'"):
+        model.add(layers.Dense(1, name="dense_11"))
+
+
+def test_layers_that_say_they_are_equal_are_two():
+    class Same(layers.Layer):
+        def __eq__(self, other):
+            return True
+
+        __hash__ = layers.Layer.__hash__
+
+        def call(self, x):
+            return x
+
+    first = Same()
+    model = Sequential([first, Same()])
+    assert len(model.layers) == 2
+    with pytest.raises(StackError, match="is layer 1 of this stack already"):
+        model.add(first)

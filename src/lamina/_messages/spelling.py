@@ -43,15 +43,17 @@ def listed(names: Iterable[object], most: int = 12) -> str:
     return ", ".join(map(repr, names[:most])) + f" and {len(names) - most} more" * (len(names) > most)
 
 
-def free_name(name: str, taken: Container[str]) -> str:
-    """`name`, or the first of `name_1`, `name_2`, ... that is not taken.
+def free_name(name: str, taken: Container[str], after: str = "") -> str:
+    """`name`, or the first of `name_1`, `name_2`, ... that is not taken. After `name_5` the search begins at `name_6`.
 
     >>> free_name("dense", ["dense", "dense_1"])
     'dense_2'
     """
     if name not in taken:
         return name
-    return next(new for n in itertools.count(1) if (new := f"{name}_{n}") not in taken)
+    last = after.removeprefix(f"{name}_")
+    first = int(last) + 1 if last.isdecimal() else 1
+    return next(new for n in itertools.count(first) if (new := f"{name}_{n}") not in taken)
 
 
 def unknown_argument(function: str, name: str, names: Sequence[str], instead: str = "") -> CallError:

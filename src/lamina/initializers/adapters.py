@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -50,9 +51,16 @@ def _without_key(found: Any) -> Any:
 
 def _arguments(function: Callable[..., Any]) -> list[str]:
     try:
-        return list(inspect.signature(function.__call__ if isinstance(function, Initializer) else function).parameters)
+        if isinstance(function, Initializer):
+            return _of_method(type(function).__call__)
+        return [*inspect.signature(function).parameters]
     except ValueError:  # written in C, such as numpy.zeros
         return []
+
+
+@functools.cache
+def _of_method(method: Callable[..., Any]) -> list[str]:
+    return [*inspect.signature(method).parameters][1:]
 
 
 @user_facing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +24,9 @@ from lamina.layers.core import InputLayer
 if TYPE_CHECKING:
     from lamina.models.stack import Stack
 
-Outputs = dict[Hashable, tuple[Any, int, Any]]
-"""The outputs of layers, by what they depend on: the layer, its input's shape, the mask's axes, an integer dtype."""
 
-
-def append(stack: Stack, layer: Layer, outputs: Outputs | None = None) -> None:
-    """Add a layer or the Input to the end of a stack, and build the layer if its input's shape is known.
-
-    Args:
-        outputs: the known outputs of the layers that are added together with this one.
-    """
+def append(stack: Stack, layer: Layer) -> None:
+    """Add a layer or the Input to the end of a stack, and build the layer if its input's shape is known."""
     if isinstance(layer, InputLayer):
         _enter(stack, layer)
         return
@@ -53,7 +45,7 @@ def append(stack: Stack, layer: Layer, outputs: Outputs | None = None) -> None:
             if first and (shape := wanted_shape(layer)) is not None:
                 stack._lamina.entry = InputLayer(batch_shape=shape)
             if stack._lamina.entry is not None:
-                build_from(stack, len(stack._lamina_chain) - 1, outputs)
+                build_from(stack, len(stack._lamina_chain) - 1)
     except BaseException:
         stack._lamina_chain.pop()
         stack._lamina.entry = before
@@ -102,8 +94,8 @@ def _refuse_unfit(stack: Stack, layer: object) -> None:
         )
     if layer is stack:
         raise StackError("a stack cannot contain itself.")
-    if id(layer) in map(id, stack._lamina_chain):  # map is fast, which counts for thousands of layers
-        index = [*map(id, stack._lamina_chain)].index(id(layer))
+    if layer in stack._lamina_chain and id(layer) in (ids := [*map(id, stack._lamina_chain)]):  # `in` alone is fast
+        index = ids.index(id(layer))
         raise StackError(
             f"{layer.name!r} is layer {index + 1} of this stack already. A stack is one line, and uses each layer "
             f"once: make a second {type(layer).__name__}(...), or a custom layer whose call uses it twice."
@@ -113,15 +105,18 @@ def _refuse_unfit(stack: Stack, layer: object) -> None:
 def _name_apart(stack: Stack, layer: Layer) -> None:
     """Give the new layer a name that no other layer has, in this stack or in the stack to which it belonged before."""
     others = stack._lamina_chain[:-1]
-    if layer.name in map(attrgetter("name"), others):
+    names = [*map(attrgetter("name"), others)]  # map and `in` are fast, which counts for thousands of layers
+    if layer.name in names:
         if layer._lamina.named:
-            other = next(other for other in others if other.name == layer.name)
+            other = others[names.index(layer.name)]
             raise StackError(
                 f"two layers are called {layer.name!r}, made at {layer._lamina.added_at} and "
                 f"{other._lamina.added_at}; give one of them another name=."
             )
-        taken = {other.name for other in (*others, *layer._lamina.siblings)}
-        layer.name = free_name(to_snake_case(type(layer).__name__), taken)
+        names += map(attrgetter("name"), layer._lamina.siblings)
+        like = (each for each in reversed(others) if type(each) is type(layer) and not each._lamina.named)
+        stem = to_snake_case(type(layer).__name__)
+        layer.name = free_name(stem, names, after=next((each.name for each in like), ""))
     layer._lamina.siblings = stack._lamina_chain
 
 
@@ -133,9 +128,8 @@ def build_for(stack: Stack, shape: Shape) -> None:
         build_from(stack, 0)
 
 
-def build_from(stack: Stack, start: int, outputs: Outputs | None = None) -> None:
+def build_from(stack: Stack, start: int) -> None:
     """Build the layers from index `start` on; the shape of the first one's input is known."""
-    outputs = {} if outputs is None else outputs
     flow = stack._lamina.shapes_between[: start + 1] if start else [stack._lamina.entry.batch_shape]
     for index in range(start, len(stack._lamina_chain)):
         layer, shape = stack._lamina_chain[index], flow[-1]
@@ -158,7 +152,7 @@ def build_from(stack: Stack, start: int, outputs: Outputs | None = None) -> None
         layer._lamina.whole_in = layer._lamina.whole_out = whole
         try:
             layer._lamina_build(shape)
-            flow.append(_handed_on(_output_shape(layer, shape, outputs)))
+            flow.append(_handed_on(_output_shape(stack, layer, shape)))
         except ShapeError as error:
             if str(error).startswith("layer "):
                 raise
@@ -181,14 +175,14 @@ def build_from(stack: Stack, start: int, outputs: Outputs | None = None) -> None
     keep_shapes(stack, flow)
 
 
-def _output_shape(layer: Layer, shape: Shape, outputs: Outputs) -> Any:
+def _output_shape(stack: Stack, layer: Layer, shape: Shape) -> Any:
     """The shape of a layer's output. A trace takes 2 ms, so only the first of equal layers is traced."""
     state = layer._lamina
     on_host = any(isinstance(part.layer, HostLayer) for part in parts(layer))  # no part of a fingerprint
     known = None if state.mask_in or on_host else fingerprint(layer)  # a mask may lead to a warning for each layer
     if known is None:
         return layer.compute_output_shape(shape)
-    key = known, shape, str(state.whole_in)
+    outputs, key = stack._lamina.kept.setdefault("outputs", {}), (known, shape, str(state.whole_in))
     if key in outputs:
         output, state.mask_out, state.whole_out = outputs[key]
     else:

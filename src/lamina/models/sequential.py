@@ -31,7 +31,7 @@ from lamina.callbacks.checkpoint import keeping_of
 from lamina.errors import ArgumentError, NotCompiledError, StackError
 from lamina.metrics import Metric
 from lamina.models import default_steps
-from lamina.models.assembly import Outputs, append
+from lamina.models.assembly import append
 from lamina.models.stack import Stack
 from lamina.optimizers import Optimizer
 
@@ -78,9 +78,8 @@ class Sequential(Stack):
         super().__init__(name=name, trainable=trainable)
         if isinstance(layers, Layer):
             raise StackError(f"the layers go in a list: Sequential([{type(layers).__name__}(...), ...]).")
-        outputs: Outputs = {}
         for layer in layers or ():
-            append(self, layer, outputs)
+            append(self, layer)
 
     @user_facing
     def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:

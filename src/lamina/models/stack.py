@@ -27,7 +27,7 @@ from lamina._settings.settings import serialize
 from lamina._training.model import Model
 from lamina._weights.turns import making
 from lamina.errors import ArgumentError, FixedError, LaminaError, NotBuiltError, ShapeError, StackError
-from lamina.models.assembly import Outputs, append, build_for, keep_shapes, wanted_shape
+from lamina.models.assembly import append, build_for, keep_shapes, wanted_shape
 
 
 class Stack(Model):
@@ -218,10 +218,9 @@ class Stack(Model):
         trainable, policy = config.get("trainable", True), config.get("dtype")
         Layer.__init__(model, name=config.get("name"), trainable=trainable, dtype=policy)
         missing: list[str] = []
-        outputs: Outputs = {}
         with known(custom_objects) as now:
             for number, entry in enumerate(config["layers"]):
-                _append_described(model, entry, number, missing, now, outputs)
+                _append_described(model, entry, number, missing, now)
             if shape := config.get("build_input_shape") or config.get("batch_input_shape"):
                 model.build_from_config({"input_shape": shape})
         return model
@@ -244,9 +243,7 @@ def through(stack: Stack, x: Any, training: bool | None, mask: Any) -> Iterator[
         yield x
 
 
-def _append_described(
-    stack: Stack, described: object, number: int, missing: list[str], now: Opening, outputs: Outputs
-) -> None:
+def _append_described(stack: Stack, described: object, number: int, missing: list[str], now: Opening) -> None:
     """Add the layer that a config describes. An error names the layer.
 
     Args:
@@ -260,7 +257,7 @@ def _append_described(
             raise ArgumentError(f"expected the config of a layer, got {short(described)}.")
         layer = registry.get(told)
         try:
-            append(stack, layer, outputs)
+            append(stack, layer)
         except ShapeError as error:
             if not missing or not getattr(layer, "built", False):
                 raise
