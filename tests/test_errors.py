@@ -422,7 +422,7 @@ FITTING = rows(
     ("m.fit(X, T, validation_data=X)", "ArgumentError", r"validation_data is \(x, y\)", "got a ndarray"),
     ("m.fit(X, T, validation_data=(X, T, T, T))", "ArgumentError", r"\(x, y, sample_weight\)", "a tuple of 4"),
     ("m.fit(X, T, validation_data=(X[:, :7], T))", "ShapeError", r"takes \(None, 8\).*\(None, 7\)"),
-    ("m.fit(X, T, validation_data=(X, T[:9]))", "DataError", "validation x has 64 rows and validation y has 9"),
+    ("m.fit(X, T, validation_data=(X, T[:9]))", "DataError", "validation_data: x has 64 rows and y has 9"),
     ("m.fit(X, T, validation_data=(X, T), validation_freq=0)", "ArgumentError", "validation_freq=0|at least 1"),
     ("m.fit(X, T, validation_split=0.2, validation_batch_size=0)", "ArgumentError", "validation_batch_size=0"),
     ("m.fit(X, T, validation_split=0.2, validation_steps=-1)", "ArgumentError", "validation_steps=-1"),

@@ -138,8 +138,9 @@ def test_a_renamed_column_is_an_error_in_evaluate_and_validation_data_of_both_ki
             lambda model=model, x=renamed: model.fit(x, Y, verbose=0),
             lambda model=model, x=renamed, t=table: model.fit(t, Y, validation_data=(x, Y), verbose=0),
         ):
-            with pytest.raises(DataError, match=r"columns? 'c'"):
+            with pytest.raises(DataError, match=r"columns? 'c'") as caught:
                 call()
+        assert str(caught.value).startswith("validation_data: ")
         assert all(map(np.array_equal, before, model.get_weights()))
         want = model.evaluate(table, Y, verbose=0)
         assert model.evaluate(table[sorted(table.columns, reverse=True)].assign(more=1), Y, verbose=0) == want

@@ -120,7 +120,7 @@ def test_a_generator_for_the_validation_that_ends_early_leaves_epochs_without_on
     with pytest.warns(LaminaWarning) as said:
         history = model.fit(X, Y, validation_data=batches(10), validation_steps=4, **how)
     assert [str(each.message).split(" in this")[0] for each in said] == [
-        "validation x ran out of batches: 2 of 4", "validation x ran out of batches: none"
+        "validation_data ran out of batches: 2 of 4", "validation_data ran out of batches: none"
     ]  # fmt: skip
     assert len(history.history["loss"]) == 4 and history.epochs_of["val_loss"] == [0, 1, 2]
 

@@ -212,7 +212,7 @@ def test_a_size_of_its_own_is_said():
         call(Batches(), batch_size=8, verbose=0)
         call([(X[:8], Y[:8]), (X[:3], Y[:3])], batch_size=8, verbose=0)
     model.fit(X, Y, batch_size=4, validation_data=Batches(), verbose=0)  # it has an effect on the training
-    with pytest.warns(LaminaWarning, match="validation_batch_size=4 has no effect: the batches of validation x"):
+    with pytest.warns(LaminaWarning, match="validation_batch_size=4 has no effect: the batches of validation_data"):
         model.fit(X, Y, validation_batch_size=4, validation_data=Batches(), verbose=0)
 
 

@@ -49,7 +49,7 @@ def describe(trainer: Trainer, feed: Feed, validation: Feed | None) -> Descripti
     if seed_given() is not None:
         said["set_random_seed"] = str(seed_given())
     said |= _described("", feed)
-    return said | (_described("validation ", validation) if validation is not None else {})
+    return said | (_described("validation_data's ", validation) if validation is not None else {})
 
 
 def rate_text(rate: SupportsFloat) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from lamina._arrays.arrays import HostArray
@@ -107,13 +107,26 @@ def measuring_feed(model: Model, data: DataRequest, trained: Names | None) -> Fe
         feed = StreamFeed(_stream(model, data, trained), data.steps, anew=True)
         first = feed.first(key_of(model))
         say_own_size(feed.stream, first, data)
-        _check_named(model, data, first)
+        with _said_of(data):
+            check(model, first, data)
         feed.stream.check = check_for_later_batches(model, data, first)
         return feed
-    data = numbers_of(model, data)
-    table = _table(model, data, mapped=True, trained=trained)
-    _check_named(model, data, table)
+    with _said_of(data):
+        data = numbers_of(model, data)
+        table = _table(model, data, mapped=True, trained=trained)
+        check(model, table, data)
     return _measured(model, table, data)
+
+
+@contextmanager
+def _said_of(data: DataRequest) -> Iterator[None]:
+    """An error in the data of a validation begins with `validation_data`."""
+    try:
+        yield
+    except LaminaError as error:
+        if data.name == "x":
+            raise
+        raise type(error)(f"{data.name}: {error}") from None
 
 
 def _measured(model: Model, table: Table, data: DataRequest) -> ArrayFeed:
@@ -138,16 +151,6 @@ def _look(model: Model, data: DataRequest) -> Callable[[HostArray, HostArray], N
     return look
 
 
-def _check_named(model: Model, data: DataRequest, table: Table) -> None:
-    """Check the data; an error in the validation data begins with `validation_data`."""
-    try:
-        check(model, table, data)
-    except LaminaError as error:
-        if data.names == DataRequest(None).names:
-            raise
-        raise type(error)(f"validation_data: {error}") from None
-
-
 def whole_batch(model: Model, data: DataRequest) -> Chunk:
     """Make one batch of all rows, for `train_on_batch` and `test_on_batch`. NumPy arrays start the program sooner."""
     data = numbers_of(model, data)
@@ -160,7 +163,7 @@ def whole_batch(model: Model, data: DataRequest) -> Chunk:
 def _stream(model: Model, data: DataRequest, trained: Names | None) -> Stream:
     stream = Stream(
         data.x, data.y, data.sample_weight, class_weight=weights_by_number(data.class_weight, model._lamina.classes),
-        name=data.names[0], floatx=floatx(), host=host_of(model), target=target_of(model),
+        name=data.name, floatx=floatx(), host=host_of(model), target=target_of(model),
     )  # fmt: skip
     stream.columns = trained
     return stream
@@ -170,16 +173,15 @@ def say_own_size(stream: Stream, first: Table, data: DataRequest) -> None:
     """Warn if the `batch_size` of a call differs from that of a stream, which `first` is the first batch of."""
     size = getattr(stream.source, "batch_size", None) or first.rows
     if data.batch_size is not None and given_batch_size(data.batch_size) != size:
-        name = data.names[0]
-        given = "batch_size" if name == "x" else "validation_batch_size"
-        warn(f"{given}={data.batch_size} has no effect: the batches of {name} have {size} rows of their own.")
+        given = "batch_size" if data.name == "x" else "validation_batch_size"
+        warn(f"{given}={data.batch_size} has no effect: the batches of {data.name} have {size} rows of their own.")
 
 
 def _table(
     model: Model, data: DataRequest, mapped: bool = False, trained: Names | None = None
 ) -> Table:  # fmt: skip
     x = model._lamina_host(data.x) if model._lamina_on_host else data.x
-    return arrays(x, data.y, data.sample_weight, names=data.names, floatx=floatx(), mapped=mapped, trained=trained)
+    return arrays(x, data.y, data.sample_weight, floatx=floatx(), mapped=mapped, trained=trained)
 
 
 def host_of(model: Model) -> Callable[[Any], HostArray] | None:
@@ -202,8 +204,7 @@ def check(model: Model, table: Table, data: DataRequest) -> None:
         except ShapeError as error:
             if not model.built or table.y is None or table.y.shape[1:] != model._lamina_body_shape[1:]:
                 raise
-            x, y = data.names[:2]
-            raise ShapeError(f"{error}\nThe given {y} has the shape of an input: pass {x} first, then {y}.") from None
+            raise ShapeError(f"{error}\nThe given y has the shape of an input: pass x first, then y.") from None
         if data.finite:
             gaps.check(model, seen)
         if isinstance(output, list):

@@ -34,8 +34,8 @@ class DataRequest(NamedTuple):
     steps: int | None = None
     """The number of batches in an epoch; None for all of the data."""
     shuffle: bool | Literal["batch"] = False
-    names: tuple[str, str] = ("x", "y")
-    """The names of x and y in messages."""
+    name: Literal["x", "validation_data"] = "x"
+    """The argument of the user that these data are, for messages."""
     finite: bool = True
     """Whether NaN and infinity are errors. They are not if a callback handles a loss that is not finite."""
 
@@ -81,7 +81,7 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
         plan = plan._replace(validation_split=0.0)
     if validation.x is not None:
         unpacked = _unpacked(validation.x, label)
-        validation = accepted(validation._replace(**unpacked, names=("validation x", "validation y")), data.batch_size)
+        validation = accepted(validation._replace(**unpacked, name="validation_data"), data.batch_size)
         if _has_no_rows(validation.x):
             warn("validation_data has no rows: nothing is validated.")
             validation = DataRequest(None)
@@ -111,7 +111,7 @@ def evaluate_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, Run
 def accepted(data: DataRequest, batch_size: int | None = None) -> DataRequest:
     """The data as a stream or as arrays, with the targets that are tensors of a dataset or a column of x apart."""
     size = batch_size if data.batch_size is None else given_batch_size(data.batch_size)
-    x, y, sample_weight = given(data.x, data.y, data.sample_weight, size, data.names[0])
+    x, y, sample_weight = given(data.x, data.y, data.sample_weight, size, data.name)
     return data._replace(x=x, y=y, sample_weight=sample_weight)
 
 

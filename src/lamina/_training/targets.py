@@ -47,12 +47,12 @@ def numbers_of(model: Model, data: DataRequest, learns: bool = False) -> DataReq
     if learns and labels is not None and not (state.classes and state.steps_trained):
         state.classes = classes_of(labels)
     weights = weights_by_number(data.class_weight, state.classes)
-    return data._replace(y=_numbers(model, data.y, labels, data.names[1]), class_weight=weights)
+    return data._replace(y=_numbers(model, data.y, labels), class_weight=weights)
 
 
 def target_of(model: Model) -> Callable[[Any], Any]:
     """Make the function that converts names of classes in the y of a batch to numbers."""
-    return lambda y: _numbers(model, y, _labels(model, y), "y")
+    return lambda y: _numbers(model, y, _labels(model, y))
 
 
 def _labels(model: Model, y: object) -> Labels | None:
@@ -61,22 +61,22 @@ def _labels(model: Model, y: object) -> Labels | None:
     return labels_of(y) if compiled is not None and isinstance(compiled.loss, OF_CLASSES) else None
 
 
-def _numbers(model: Model, y: Any, labels: Labels | None, name: str) -> Any:
+def _numbers(model: Model, y: Any, labels: Labels | None) -> Any:
     """Convert names of classes in y to numbers; a y without names is returned unchanged."""
     if labels is None:
         return y
     classes = model._lamina.classes
     if classes is None:
         raise LabelError(
-            f"{name} holds names of classes, and {model.name!r} has no names yet. `fit` learns them from all rows of "
+            f"y holds names of classes, and {model.name!r} has no names yet. `fit` learns them from all rows of "
             f"an array or a series. For batches, set them first: model.classes_ = {sorted(set(labels.values))[:12]!r}."
         )
     if isinstance(compiled_of(model).loss, losses.BinaryCrossentropy) and len(classes) > 2:
         raise LabelError(
-            f"{name} has {len(classes)} classes, {listed(classes)}, and binary_crossentropy is for two. Take "
+            f"y has {len(classes)} classes, {listed(classes)}, and binary_crossentropy is for two. Take "
             f'Dense({len(classes)}, activation="softmax") and loss="sparse_categorical_crossentropy".'
         )
-    numbers = numbered(labels, classes, name)
+    numbers = numbered(labels, classes)
     return one_hot(numbers, classes) if isinstance(compiled_of(model).loss, ONE_HOT) else numbers
 
 
