@@ -213,11 +213,9 @@ def batches(feed, epoch, steps=10):
 
     found = []
     for chunk in feed.chunks((0, epoch), ChunkLength(steps)):
-        for start in range(chunk.start, chunk.start + chunk.steps * chunk.size, chunk.size):
-            rows = np.arange(start, start + chunk.size)
-            if "counted" in chunk.data:
-                rows = rows[np.asarray(chunk.data["counted"])[rows] > 0]
-            found.append(np.asarray(chunk.data["x"])[rows, 0].astype(int).tolist())
+        for number in range(chunk.start, chunk.start + chunk.steps):
+            batch = {name: np.asarray(array)[number, : chunk.size] for name, array in chunk.data.items()}
+            found.append(batch["x"][batch.get("counted", np.ones(chunk.size)) > 0, 0].astype(int).tolist())
     return found
 
 

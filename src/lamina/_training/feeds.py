@@ -30,12 +30,12 @@ Key = tuple[int, int]
 
 
 class Chunk(NamedTuple):
-    """`steps` batches of `size` rows each, from row `start` on: the data of one call of a program.
+    """`steps` batches of `size` rows each, from batch `start` on: the data of one call of a program.
 
-    A chunk holds the arrays of its block, and lives for that call.
+    A chunk holds the arrays of its block, and lives for that call. A short last batch is the first `size` rows of one.
     """
 
-    data: Mapping[str, Array | HostArray]
+    data: Mapping[str, Array | HostArray]  # (batches, rows, ...)
     size: int
     start: int
     steps: int
@@ -155,7 +155,7 @@ class ArrayFeed:
 
     def examples(self) -> list[Chunk]:
         """A chunk for each program that an epoch needs."""
-        block = Block(self.buffers[0], 0, self.whole)
+        block = Block(in_steps(self.buffers[0], self.size), 0, self.whole)
         return [self._chunk(block, at, 1) for at in (0, self.alone) if at is not None]
 
     def go_to(self, keys: Sequence[Key], position: Any = None) -> None:
@@ -177,7 +177,7 @@ class ArrayFeed:
         """
         blocks, left = self._blocks(key, skip), self.whole - (0 if self.anew else self.at)
         for block in fetched(blocks, 1) if len(self.buffers) > 1 else blocks:
-            block = block._replace(data=jax.device_put(dict(block.data)))
+            block = block._replace(data=jax.device_put(in_steps(block.data, self.size)))
             at, end = block.first + block.skip, block.first + block.steps
             while at < end:
                 together = end if self.alone is None else min(end, self.alone)
@@ -188,8 +188,7 @@ class ArrayFeed:
             say_out_of_data("x", left, self.steps)
 
     def _chunk(self, block: Block, at: int, count: int) -> Chunk:
-        start, size = (at - block.first) * self.size, self.tail if at == self.alone else self.size
-        return Chunk(block.data, size, start, count)
+        return Chunk(block.data, self.tail if at == self.alone else self.size, at - block.first, count)
 
     def _blocks(self, key: Key, skip: int) -> Iterator[Block]:
         left = self.steps
@@ -228,6 +227,11 @@ class ArrayFeed:
             starts = range(0, rows, self.size)
             return np.concatenate([s + random.permutation(min(self.size, rows - s)) for s in starts])
         return random.permutation(rows) if self.shuffle else None
+
+
+def in_steps(data: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """The rows of batches as arrays with an axis of batches.  (batches * size, ...) -> (batches, size, ...)"""
+    return {name: array.reshape(-1, size, *array.shape[1:]) for name, array in data.items()}
 
 
 def take(array: HostArray, rows: HostArray | slice, into: HostArray) -> None:

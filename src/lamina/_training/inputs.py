@@ -157,7 +157,7 @@ def whole_batch(model: Model, data: DataRequest) -> Chunk:
     table = _table(model, data)
     check(model, table, data)
     table = class_weighted(table, data.class_weight)
-    return Chunk(table.named, table.rows, 0, 1)
+    return Chunk({name: array[None] for name, array in table.named.items()}, table.rows, 0, 1)
 
 
 def _stream(model: Model, data: DataRequest, trained: Names | None) -> Stream:

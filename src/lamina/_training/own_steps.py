@@ -160,7 +160,7 @@ class OwnStep:
         """Build each optimizer for the weights that the step passes to its `apply`, found by an abstract run."""
         fresh = [order for order in self.optimizers() if not order.optimizer.built]
         if fresh:
-            batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[1:]), a.dtype) for name, a in chunk.data.items()}
+            batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[2:]), a.dtype) for name, a in chunk.data.items()}
             with optimizers_in(fresh, [[each.array for each in order.variables()] for order in fresh]):
                 jax.eval_shape(self.train, now, batch)
             for order in fresh:

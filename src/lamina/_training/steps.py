@@ -45,7 +45,7 @@ def _unless_bad(loss: Array, before: TrainState, after: TrainState, undoes: bool
 
 
 def train(batch_step: Step, size: int, undoes: bool) -> Steps:
-    """Make the program that trains on `count` batches of `size` rows, from row `start` on.
+    """Make the program that trains on `count` batches of `size` rows, from batch `start` on.
 
     (state[:3], state[3:], data, start, count) -> (state, logs)
 
@@ -62,7 +62,7 @@ def train(batch_step: Step, size: int, undoes: bool) -> Steps:
         now = TrainState(*held, *others)
 
         def batch(done: Array) -> Data:
-            return _rows(data, start + done * jnp.int32(size), size)
+            return _batch(data, start + done, size)
 
         def one(carry: tuple[Array, TrainState, Arrays]) -> tuple[Array, TrainState, Arrays]:
             done, state, _ = carry
@@ -80,12 +80,13 @@ def train(batch_step: Step, size: int, undoes: bool) -> Steps:
     return run
 
 
-def _rows(data: Data, first: Array, size: int) -> Data:
-    return {name: lax.dynamic_slice_in_dim(array, first, size) for name, array in data.items()}
+def _batch(data: Data, number: Array, size: int) -> Data:
+    """The first `size` rows of a batch.  (batches, rows, ...) -> (size, ...)"""
+    return {name: lax.dynamic_index_in_dim(each, number, keepdims=False)[:size] for name, each in data.items()}
 
 
 def evaluate(batch_step: Step, size: int) -> Steps:
-    """Make the program that evaluates `count` batches of `size` rows, from row `start` on.
+    """Make the program that evaluates `count` batches of `size` rows, from batch `start` on.
 
     (params, state, sums, data, start, count) -> (sums, states of stateful recurrent layers, logs)
     """
@@ -101,7 +102,7 @@ def evaluate(batch_step: Step, size: int) -> Steps:
         params: Arrays, state: Arrays, sums: Sums, data: Data, start: Array, count: Array
     ) -> tuple[Sums, Arrays, Arrays]:
         def batch(done: Array) -> Data:
-            return _rows(data, start + done * jnp.int32(size), size)
+            return _batch(data, start + done, size)
 
         def one(done: Array, now: tuple[Sums, Arrays, Arrays]) -> tuple[Sums, Arrays, Arrays]:
             sums, carried, _ = now

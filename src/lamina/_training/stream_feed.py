@@ -18,7 +18,18 @@ from lamina._data.stream import Stream
 from lamina._data.windows import EVERYTHING, Window
 from lamina._messages.tracebacks import warn
 from lamina._settings.run_limits import limited_steps
-from lamina._training.feeds import BLOCK_BYTES, BLOCK_STEPS, ArrayFeed, Block, Chunk, ChunkLength, Key, aligned, take
+from lamina._training.feeds import (
+    BLOCK_BYTES,
+    BLOCK_STEPS,
+    ArrayFeed,
+    Block,
+    Chunk,
+    ChunkLength,
+    Key,
+    aligned,
+    in_steps,
+    take,
+)
 from lamina.errors import DataError, LaminaError
 
 STACKED = 4, 64
@@ -140,7 +151,7 @@ class StreamFeed:
         """The first batch, before its epoch begins."""
         assert self.started is not None
         block = self.started[0]
-        return Chunk(block.data, block.size, 0, 1)
+        return Chunk(in_steps(block.data, block.size), block.size, 0, 1)
 
     def chunks(self, key: Key, length: ChunkLength, skip: int = 0) -> Iterator[Chunk]:
         resumed = skip > 0
@@ -154,12 +165,12 @@ class StreamFeed:
                 self.stream.look(block.table(at, block.steps - at), block.first + at, block.steps - at)
             if block.following is not None:
                 self.stream.look(block.following, block.first + block.steps)
-            data = jax.device_put(dict(block.data))
+            data = jax.device_put(in_steps(block.data, block.size))
             at = max(skip - block.first, 0)
             while at < block.steps:
                 self.stream.forget(block.first + at)
                 count = min(length.most, block.steps - at)
-                yield Chunk(data, block.size, at * block.size, count)
+                yield Chunk(data, block.size, at, count)
                 at += count
         if resumed:  # all of the epoch was done before
             self._verify(skip)

@@ -120,7 +120,7 @@ def with_room(keep: Places, sums: list[list[Array]], chunk: Any) -> list[list[Ar
     sums = [list(state) for state in sums]
     for number, seen, scores in keep:
         state = sums[number]
-        columns = 1 if state[scores].ndim == 3 else int(np.prod(chunk.data["y"].shape[1:]))
+        columns = 1 if state[scores].ndim == 3 else int(np.prod(chunk.data["y"].shape[2:]))
         state[scores] = longer(state[scores], int(state[seen]) + chunk.steps * chunk.size * columns)
     return sums
 
