@@ -14,6 +14,8 @@ os.environ.setdefault("LAMINA_CACHE", "off")
 os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
     " --xla_cpu_parallel_codegen_split_count=1"
+    # Devices beside the first one are used by those tests alone that name them.
+    " --xla_force_host_platform_device_count=4"
 ).strip()
 
 # Else each of the many processes that the tests start would compile all of Lamina's source anew.

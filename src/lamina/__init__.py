@@ -19,6 +19,7 @@ if FOR_TYPES:
         config,
         constraints,
         datasets,
+        distribution,
         dtype_policies,
         dtypes,
         errors,
@@ -60,9 +61,9 @@ if FOR_TYPES:
 __all__ = [
     "DTypePolicy", "Ensemble", "FloatDTypePolicy", "Initializer", "Input", "InputSpec", "Layer", "Loss", "Metric",
     "Model", "Optimizer", "Regularizer", "Sequential", "Variable", "activations", "backend", "callbacks", "config",
-    "constraints", "cross_validate", "datasets", "device", "dtype_policies", "dtypes", "errors", "initializers",
-    "layers", "losses", "metrics", "mixed_precision", "models", "name_scope", "ops", "optimizers", "preprocessing",
-    "random", "regularizers", "remat", "saving", "serving", "sweep", "tree", "utils", "wrappers",
+    "constraints", "cross_validate", "datasets", "device", "distribution", "dtype_policies", "dtypes", "errors",
+    "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "name_scope", "ops", "optimizers",
+    "preprocessing", "random", "regularizers", "remat", "saving", "serving", "sweep", "tree", "utils", "wrappers",
 ]  # fmt: skip
 
 homes.update(

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lamina._arrays.devices import one_device
 from lamina._data.raw_table import shared
 from lamina._data.row_sources import given
 from lamina._diagnosis.findings import silence
@@ -49,11 +50,15 @@ _counting, _alone = threading.Lock(), 0
 
 @contextmanager
 def on_one_thread(chosen: bool) -> Iterator[None]:
-    """If `chosen`, run the fit of this thread, and all that lamina-onednn computes meanwhile, on one thread each."""
+    """If `chosen`, run the fit of this thread, and all that lamina-onednn computes meanwhile, on one thread each.
+
+    The fit runs on one device, whatever the distribution.
+    """
     token = programs.alone.set(chosen)
     _count(chosen)
     try:
-        yield
+        with one_device():
+            yield
     finally:
         _count(-chosen)
         programs.alone.reset(token)

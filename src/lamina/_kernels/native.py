@@ -14,6 +14,7 @@ from types import ModuleType
 
 import jax
 
+from lamina._arrays import devices
 from lamina._messages.tracebacks import warn
 from lamina.errors import ArgumentError, MissingPackageError
 
@@ -40,7 +41,8 @@ def onednn() -> ModuleType | None:
     chosen = os.environ.get("LAMINA_KERNELS", "")
     if chosen not in ("", "xla", "onednn"):
         raise ArgumentError(f"LAMINA_KERNELS={chosen}: expected xla, onednn, or nothing.")
-    if chosen == "xla" or not on_cpu():
+    # XLA cannot cut oneDNN's calls over several devices: each would compute the whole batch.
+    if chosen == "xla" or devices.current() is not None or not on_cpu():
         return None
     return _package(demanded=chosen == "onednn")
 

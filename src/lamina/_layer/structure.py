@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
+from lamina._arrays import devices
 from lamina._arrays.nested import leaves, tree_map
 from lamina._messages.spelling import free_name
 from lamina._settings.converters import checked, short
@@ -233,12 +234,18 @@ class Snapshot:
 
     def __init__(self, layer: Any) -> None:
         held = [part.layer for each in (layer, *(each for _, each in beside(layer))) for part in parts(each)]
+        self.placement = devices.current()
         self.seen = [(vars(each), list(vars(each).values())) for each in held]
         self.states = [(each._lamina, each._lamina.dtype, each._lamina.weights) for each in held]
         self.lists = [(items, list(items)) for each in held for items in each._lamina.inner.values()]
 
     def is_current(self) -> bool:
-        """Whether every layer still holds the same objects. Assigning a weight's values replaces none."""
+        """Whether every layer still holds the same objects, and computes on the same devices.
+
+        Assigning a weight's values replaces none.
+        """
+        if self.placement is not devices.current():
+            return False
         for attributes, values in self.seen:
             if not _are(attributes.values(), values):
                 return False

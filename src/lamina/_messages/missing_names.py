@@ -8,7 +8,7 @@ from lamina._messages.spelling import did_you_mean, nearest
 from lamina.errors import UnknownAttributeError
 
 OF_KERAS = {
-    "": """Function Quantizer RematScope StatelessScope SymbolicScope Variable distillation distribution export
+    "": """Function Quantizer RematScope StatelessScope SymbolicScope Variable distillation export
         quantizers visualization""",
     "callbacks": "OrbaxCheckpoint",
     "config": "enable_unsafe_deserialization is_nnx_enabled set_backend",

@@ -14,6 +14,7 @@ import jax
 from jax._src.config import trace_context
 
 from lamina import dtypes
+from lamina._arrays.devices import Shardings
 from lamina._process.forks import require_jax
 from lamina._programs import heap, one_thread, stored
 from lamina._programs.cache import left_out
@@ -79,13 +80,13 @@ class Program(NamedTuple):
 
 def compiled(
     key: Hashable, function: Callable[..., Any], arguments: tuple[object, ...], *, donate: tuple[int, ...] = (),
-    ahead: bool = False, eager: bool = False,
+    ahead: bool = False, eager: bool = False, shardings: Shardings | None = None,
 ) -> Future[Program]:  # fmt: skip
     """The program of `function` for arguments of these shapes; `ahead` compiles it in the background.
 
     `key` stands for all that `function` depends on apart from its arguments; None where nobody knows, because the
     user's own code is part of it. Then it is traced anew, and programs of the same operations are shared. `eager`
-    compiles nothing: each operation runs by itself.
+    compiles nothing: each operation runs by itself. With `shardings` it runs on several devices.
     """
     if eager:
         return _now(Program, _step_by_step(within([], function)))
@@ -94,11 +95,12 @@ def compiled(
     begin = _in_background if ahead else _now
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
     if key is None:
-        return begin(_traced, function, abstract, donate)
+        return begin(_traced, function, abstract, donate, shardings)
     leaves, tree = jax.tree.flatten(arguments)
     shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
-    full = key, tree, shapes, dtypes.floatx(), dtypes.epsilon()
-    return _kept((full, trace_context(), alone.get()), lambda: begin(_built, full, function, abstract, donate))
+    full = key, tree, shapes, dtypes.floatx(), dtypes.epsilon(), shardings and shardings.key
+    known = full, trace_context(), alone.get()
+    return _kept(known, lambda: begin(_built, full, function, abstract, donate, shardings))
 
 
 def _kept(key: Hashable, make: Callable[[], Future[Program]]) -> Future[Program]:
@@ -132,39 +134,45 @@ def _forget_traces() -> None:
 
 
 def _built(
-    key: Hashable, function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]
-) -> Program:
-    name = None if alone.get() else stored.name_of(key, CPU_OPTIONS)
+    key: Hashable, function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...],
+    shardings: Shardings | None,
+) -> Program:  # fmt: skip
+    name = None if alone.get() or shardings else stored.name_of(key, CPU_OPTIONS)
     if (program := stored.load(name)) is not None:
         return _program(program)
-    traced, found = _operations(function, abstract, donate)
+    traced, found = _operations(function, abstract, donate, shardings)
     if name is None or found:
-        return _program(_for_this_device(traced), found)
+        return _program(_for_this_device(traced), found, shardings)
     with left_out():
         program = _for_this_device(traced)
     stored.keep(name, program, traced)
     return _program(program)
 
 
-def _traced(function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]) -> Program:
+def _traced(
+    function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...], shardings: Shardings | None
+) -> Program:
     """The program of a function that must be traced anew, compiled once for all that come to the same operations."""
-    traced, found = _operations(function, abstract, donate)
+    traced, found = _operations(function, abstract, donate, shardings)
     text = traced.lower().as_text()
     if "callback" in text:  # it calls a Python function, of which the text says nothing
-        return _program(_for_this_device(traced), found)
-    key = (hashlib.sha256(text.encode()).digest(), traced.in_tree, traced.out_tree, alone.get())
-    return _kept(key, lambda: _now(lambda: _program(_for_this_device(traced)))).result()._replace(outside=found)
+        return _program(_for_this_device(traced), found, shardings)
+    sharded = shardings and shardings.key
+    key = (hashlib.sha256(text.encode()).digest(), traced.in_tree, traced.out_tree, alone.get(), sharded)
+    made = _kept(key, lambda: _now(lambda: _program(_for_this_device(traced), (), shardings)))
+    return made.result()._replace(outside=found)
 
 
 def _operations(
-    function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]
+    function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...], shardings: Shardings | None
 ) -> tuple[jax.stages.Traced, tuple[Weight, ...]]:
     """The operations of a function, traced again when it turns out to read weights of other models."""
     found: list[Weight] = []
+    lie = {"in_shardings": shardings.of_arguments, "out_shardings": shardings.outside} if shardings else {}
     while True:
         known = len(found)
         arrays = [jax.ShapeDtypeStruct(weight.array.shape, weight.array.dtype) for weight in found]
-        program = jax.jit(within(found, function), donate_argnums=[place + 1 for place in donate])
+        program = jax.jit(within(found, function), donate_argnums=[place + 1 for place in donate], **lie)
         traced = program.trace(arrays, *abstract)
         if len(found) == known:
             return traced, tuple(found)
@@ -186,12 +194,15 @@ def _for_this_device(traced: jax.stages.Traced) -> jax.stages.Compiled:
                 known.pop(unknown, None)  # another version of XLA has none of that name
 
 
-def _program(compiled: jax.stages.Compiled, outside: tuple[Weight, ...] = ()) -> Program:
+def _program(
+    compiled: jax.stages.Compiled, outside: tuple[Weight, ...] = (), shardings: Shardings | None = None
+) -> Program:
     """A program, for which the heap keeps memory from now on."""
+    run = shardings.of_call(compiled) if shardings else compiled
     if (memory := compiled.memory_analysis()) is None:
-        return Program(compiled, outside)
+        return Program(run, outside)
     heap.keep(memory.temp_size_in_bytes)
-    return Program(compiled, outside, PER_PLAN * len(memory.serialized_buffer_assignment_proto))
+    return Program(run, outside, PER_PLAN * len(memory.serialized_buffer_assignment_proto))
 
 
 def _now(make: Callable[..., Program], *arguments: object) -> Future[Program]:

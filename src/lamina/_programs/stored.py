@@ -61,7 +61,10 @@ def load(name: str | None) -> jax.stages.Compiled | None:
         return None
     onednn()  # lets XLA know what a program calls there
     try:
-        program: jax.stages.Compiled = serialize_executable.deserialize_and_load(*pickle.loads(found))
+        serialized, taken, given = pickle.loads(found)
+        program: jax.stages.Compiled = serialize_executable.deserialize_and_load(
+            serialized, taken, given, execution_devices=jax.local_devices()[:1]
+        )
     except Exception:  # of whatever kind: then it is made anew
         return None
     return program

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
+from lamina._arrays import devices
 from lamina._arrays.arrays import Array, HostArray
 from lamina._data.arrays import INT32, read
 from lamina._data.source import Table
@@ -127,6 +127,7 @@ class ArrayFeed:
     ) -> None:  # fmt: skip
         self.table, self.shuffle, self.anew, self.look = table, shuffle, anew, look
         self.size = min(batch_size, table.rows)
+        self.placement = devices.current()
         full, self.tail = divmod(table.rows, self.size)
         self.whole = full + (self.tail > 0)
         # If filling makes the epoch more than an eighth longer, a second program is cheaper.
@@ -155,7 +156,7 @@ class ArrayFeed:
 
     def examples(self) -> list[Chunk]:
         """A chunk for each program that an epoch needs."""
-        block = Block(in_steps(self.buffers[0], self.size), 0, self.whole)
+        block = Block(devices.batches(in_steps(self.buffers[0], self.size), self.placement), 0, self.whole)
         return [self._chunk(block, at, 1) for at in (0, self.alone) if at is not None]
 
     def go_to(self, keys: Sequence[Key], position: Any = None) -> None:
@@ -177,7 +178,7 @@ class ArrayFeed:
         """
         blocks, left = self._blocks(key, skip), self.whole - (0 if self.anew else self.at)
         for block in fetched(blocks, 1) if len(self.buffers) > 1 else blocks:
-            block = block._replace(data=jax.device_put(in_steps(block.data, self.size)))
+            block = block._replace(data=devices.batches(in_steps(block.data, self.size), self.placement))
             at, end = block.first + block.skip, block.first + block.steps
             while at < end:
                 together = end if self.alone is None else min(end, self.alone)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
+from lamina._arrays import devices
 from lamina._arrays.arrays import Array, copied
 from lamina._layer.keys import seed_of
 from lamina._training.own_steps import Arrays, Sums
@@ -48,6 +50,25 @@ class HeldArrays:
         self.key = key_of(seed_of(spec.model))
         self.step: tuple[int, Array | np.int32] = (-1, np.int32(-1))
         """The model's number of trained steps after the latest call, as a number and as an array on the device."""
+        devices.holders.add(self)
+        self.place()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the model is trained now."""
+        return self.model._lamina.busy
+
+    def place(self) -> None:
+        """Move the arrays to the devices where the programs take them."""
+        devices.place((weight, weight.path) for weight in self.weights)
+        devices.place((weight, "") for weight in itertools.chain(*self.measured))
+        for order in self.optimizers:
+            devices.place((variable, variable.of) for variable in order.variables())
+
+    def shardings(self, placement: devices.Placement) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+        """Return how the arrays of the weights, and those of the optimizers, lie on the devices."""
+        optimizers = [[placement.of(each.of, each.array) for each in order.variables()] for order in self.optimizers]
+        return *(placement.of_each(group) for group in (self.trained, self.fixed)), optimizers  # type: ignore[return-value]
 
     def taken(self, sums: Sums | None = None, goes_on: bool = False) -> TrainState:
         """Collect the present arrays of the layers, the optimizers and the metrics for a call of a program.

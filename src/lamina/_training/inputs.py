@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from lamina._arrays import devices
 from lamina._arrays.arrays import HostArray
 from lamina._arrays.shapes import Shape
 from lamina._checks import indices, labels
@@ -157,7 +158,9 @@ def whole_batch(model: Model, data: DataRequest) -> Chunk:
     table = _table(model, data)
     check(model, table, data)
     table = class_weighted(table, data.class_weight)
-    return Chunk({name: array[None] for name, array in table.named.items()}, table.rows, 0, 1)
+    batch = {name: array[None] for name, array in table.named.items()}
+    placement = devices.current()
+    return Chunk(devices.batches(batch, placement) if placement else batch, table.rows, 0, 1)
 
 
 def _stream(model: Model, data: DataRequest, trained: Names | None) -> Stream:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lamina._arrays import devices
 from lamina._arrays.arrays import HostArray, as_array
 from lamina._arrays.shapes import Shape
 from lamina._checks import indices
@@ -56,7 +57,7 @@ class Predictor:
     """The programs that map input rows to output rows, for the present stack."""
 
     def __init__(self, model: Model) -> None:
-        self.spec = ProgramSpec(model)
+        self.spec, self.placement = ProgramSpec(model), devices.current()
         self.eager = model._lamina.compiled is not None and model._lamina.compiled.eager
         self.ready: dict[Hashable, programs.Program] = {}
         self.reader = indices.reader(model)
@@ -72,6 +73,17 @@ class Predictor:
         self.call: Any = jax.device_put(np.zeros(2, np.uint32))
         self.losses: list[Any] = []
         """The losses that layers added in the latest call."""
+        devices.holders.add(self)
+        self.place()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the model is trained now."""
+        return self.spec.model._lamina.busy
+
+    def place(self) -> None:
+        """Move the weights to the devices where the programs take them."""
+        devices.place((weight, weight.path) for weight in (self.spec.trained | self.spec.fixed).values())
 
     def reading(self) -> Reading:
         """Return the arrays for one call of `predict`, which may run while another thread trains."""
@@ -88,18 +100,23 @@ class Predictor:
         padded = (size or 1 << (rows - 1).bit_length()) if self.fills and fills else rows
         if padded != rows:
             x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
+        whole = len(x)
+        if self.placement is not None:
+            x = self.placement.filled_up(x)
         reading = reading or self.reading()
         params, state = reading()
         call = next_call(self.spec.model) if self.spec.draws else self.call
-        kind = x.shape, x.dtype
+        kind = whole, x.shape, x.dtype
         program = self.ready.get(kind)
         if program is None:
-            key = self.spec.key and ("predict", self.spec.key)
-            future = programs.compiled(key, train.predict(self.spec), (params, state, x, call), eager=self.eager)
+            future = programs.compiled(
+                self.spec.key and ("predict", self.spec.key, whole - len(x)), train.predict(self.spec, whole),
+                (params, state, x, call), eager=self.eager, shardings=self._shardings(),
+            )  # fmt: skip
             program = self.ready[kind] = future.result()
         y, mask, carried, self.losses = program(params, state, x, call)
         if self.losses and not self.spec.added:  # the program was compiled for an equal model
-            jax.eval_shape(train.predict(self.spec), params, state, x, call)
+            jax.eval_shape(train.predict(self.spec, whole), params, state, x, call)
         if not self.eager:
             self._await(y, kind)
         if carried:
@@ -109,6 +126,13 @@ class Predictor:
         if mask is not None:
             with_mask(y, mask[:rows])
         return y
+
+    def _shardings(self) -> devices.Shardings | None:
+        """How a program takes the arrays of `__call__` on several devices, of which each returns the whole output."""
+        if (placement := self.placement) is None:
+            return None
+        weights = placement.of_each(self.spec.trained), placement.of_each(self.spec.fixed)
+        return devices.Shardings((*weights, placement.rows, placement.whole), placement.whole, placement.whole)
 
     def _await(self, y: Any, kind: Hashable) -> None:
         """Wait without sleeping for an output that will be ready soon."""

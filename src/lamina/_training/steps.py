@@ -117,8 +117,8 @@ def evaluate(batch_step: Step, size: int) -> Steps:
     return run
 
 
-def predict(spec: ProgramSpec) -> Steps:
-    """Make the program for prediction.
+def predict(spec: ProgramSpec, rows: int | None = None) -> Steps:
+    """Make the program for prediction, for the first `rows` rows of x, or for all.
 
     (params, state, x, call) -> (output, its mask, states of stateful recurrent layers, losses that layers add)
 
@@ -129,7 +129,7 @@ def predict(spec: ProgramSpec) -> Steps:
 
     def run(params: Arrays, state: Arrays, x: Array, call: Array) -> tuple[Any, Any, Arrays, list[Array]]:
         key = fold(key_of(0), call[0]) if spec.draws else None
-        y, after, losses = batch_step.predict(params, state, x, key, Draws(call[1]))
+        y, after, losses = batch_step.predict(params, state, x[:rows], key, Draws(call[1]))
         return y, mask_of(next(iter(jax.tree.leaves(y)))), {path: after[path] for path in spec.carried}, losses
 
     return run

@@ -8,8 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
-import jax
-
+from lamina._arrays import devices
 from lamina._arrays.arrays import HostArray
 from lamina._arrays.packing import NotPlainError, pack
 from lamina._data.data_frames import Columns
@@ -50,6 +49,7 @@ class StreamFeed:
     def __init__(
         self, stream: Stream, steps: int | None = None, shuffle: bool | str = False, anew: bool = False
     ) -> None:
+        self.placement = devices.current()
         self.stream, self.shuffle, self.anew = stream, bool(shuffle), anew
         self.asked = limited_steps(steps, stream.steps)
         self.due = True
@@ -151,7 +151,7 @@ class StreamFeed:
         """The first batch, before its epoch begins."""
         assert self.started is not None
         block = self.started[0]
-        return Chunk(in_steps(block.data, block.size), block.size, 0, 1)
+        return Chunk(devices.batches(in_steps(block.data, block.size), self.placement), block.size, 0, 1)
 
     def chunks(self, key: Key, length: ChunkLength, skip: int = 0) -> Iterator[Chunk]:
         resumed = skip > 0
@@ -165,7 +165,7 @@ class StreamFeed:
                 self.stream.look(block.table(at, block.steps - at), block.first + at, block.steps - at)
             if block.following is not None:
                 self.stream.look(block.following, block.first + block.steps)
-            data = jax.device_put(in_steps(block.data, block.size))
+            data = devices.batches(in_steps(block.data, block.size), self.placement)
             at = max(skip - block.first, 0)
             while at < block.steps:
                 self.stream.forget(block.first + at)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina._arrays import devices
 from lamina._layer.structure import Snapshot, weights_beside, weights_by_path
 from lamina._programs import programs
 from lamina._training import steps as train
@@ -46,6 +47,7 @@ class Trainer:
         extend(self.optimizer, [weight for weight, trained in weights if trained], every)
         self.spec = ProgramSpec(model, compiled)
         self.metrics = self.spec.measures
+        self.placement = devices.current()
         self.growing = places(self.metrics)
         """The metrics whose arrays grow with the data: those that keep every score."""
         self.steps = {kind: train.step_of(self.spec, kind) for kind in ("train", "test")}
@@ -147,9 +149,21 @@ class Trainer:
             key = self.spec.key and (kind, self.spec.key, *size)
             arguments = (*arrays, scalar(chunk.start), scalar(chunk.steps))
             self.ready[place] = programs.compiled(
-                key, make(self.steps[kind], chunk.size), arguments, donate=donate, ahead=ahead, eager=self.eager
-            )
+                key, make(self.steps[kind], chunk.size), arguments, donate=donate, ahead=ahead, eager=self.eager,
+                shardings=self._shardings(kind),
+            )  # fmt: skip
         return self.ready[place]
+
+    def _shardings(self, kind: str) -> devices.Shardings | None:
+        """How a program takes and returns the arrays that `train` and `test` hand to it, on several devices."""
+        if (placement := self.placement) is None:
+            return None
+        whole, data = placement.whole, (placement.batches, placement.whole, placement.whole)
+        params, state, optimizers = self.held.shardings(placement)
+        if kind == "test":
+            return devices.Shardings((params, state, whole, *data), whole, whole)
+        after = TrainState(params, state, optimizers, *[whole] * 5)  # type: ignore[arg-type]
+        return devices.Shardings(((params, state, optimizers), whole, *data), (after, whole), whole)
 
 
 def trainer_for(model: Model) -> Trainer:

@@ -36,6 +36,8 @@ class Variable(Weight):
         blank = jax.ShapeDtypeStruct(array.shape, array.dtype)
         super().__init__(blank, name=name, path=f"{optimizer.name}/{name}", trainable=False, autocast=False)
         self.array, self.shown, self.home = array, False, optimizer._lamina.home
+        self.of = "" if part == "own" or not of else of[0]
+        """The path of the weight that the array belongs to, if there is one."""
 
 
 jax.tree_util.register_pytree_node(Variable, lambda each: ((each.value,), each.name), unflatten)  # type: ignore[arg-type]
