@@ -101,7 +101,8 @@ def run_page(text: str, name: str) -> Page:
             parts = [f"```python title={title!r}\n{shown}```".replace("'", '"') if title else f"```python\n{shown}```"]
             output = run_block(code, options, here, place)
             if output.printed.strip() and not options.get("quiet"):
-                parts.append(f"~~~~ {{ .text .output }}\n{output.printed.rstrip()}\n~~~~")
+                wraps = " .wraps" * (not re.search("[│┃]", output.printed))  # a table would break
+                parts.append(f"~~~~ {{ .text .output{wraps} }}\n{output.printed.rstrip()}\n~~~~")
             if output.html:
                 parts.append(f'<div class="shown">{output.html}</div>')
             for picture in output.pictures:

@@ -38,7 +38,7 @@ def difference(theirs: Any, ours: Any, name: str) -> str:
         found = getattr(ours, name)
     except AttributeError as error:
         said = str(error).splitlines()[0].partition("'. ")[2]
-        return f"not there. {said}".strip()
+        return f"not there. {said}".strip().replace("__", r"\_\_")
     if not callable(theirs) or not callable(found):
         return ""
     want, have = parameters(theirs), parameters(found)

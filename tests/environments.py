@@ -1,12 +1,15 @@
 """Environments of their own for the nightly tests, in out/, each made once: `make clean` removes them."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+OUTSIDE = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+"""What their processes begin with: the flags that these tests set are not those of every version of XLA."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DOCS = "docs-alone", "--editable", f"{ROOT}[docs]"
 BROWSER = "browser", "axe-playwright-python", "numpy", "pillow", "playwright", "tritonclient[http]"

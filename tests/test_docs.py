@@ -48,8 +48,12 @@ def test_what_a_block_prints_stands_below_it_and_the_next_block_goes_on():
         x + 1
         ```
         """).text
-    assert "~~~~ { .text .output }\nx is 2\n~~~~" in made
-    assert made.index("x is 2") < made.index("Text.") < made.index("~~~~ { .text .output }\n3\n~~~~")
+    assert "~~~~ { .text .output .wraps }\nx is 2\n~~~~" in made
+    assert made.index("x is 2") < made.index("Text.") < made.index("~~~~ { .text .output .wraps }\n3\n~~~~")
+
+
+def test_a_table_is_not_wrapped():
+    assert "~~~~ { .text .output }\n│ a │\n~~~~" in page('```python\nprint("│ a │")\n```').text
 
 
 def test_a_block_that_raises_ends_the_build_with_its_place():

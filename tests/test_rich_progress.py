@@ -62,6 +62,20 @@ def test_the_time_left_counts_the_epochs_that_follow_as_the_last_one(monkeypatch
     assert shown._details().endswith("ETA 1:28")  # 18 s, two epochs of 20 s, three validations of 10 s
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_on_a_narrow_screen_a_line_is_broken_between_numbers_and_no_figure_is_left_out(monkeypatch, width):
+    monkeypatch.setattr(details, "memory", lambda: "292 MB")
+    shown = Progress("rich", epochs=2, steps=19, rows=32)
+    shown.verbose = 0
+    shown.begin()
+    shown.update(19, {"AUC": 0.5293, "accuracy": 0.54, "loss": 0.7051})
+    lines = shown._line(width).split("\n")
+    assert len(lines) > 1 and all(len(line) <= width for line in lines)
+    assert " - ".join(line.strip(" -") for line in lines) == shown._line()
+    assert "Epoch 1/2 - 19/19 - 0s" in lines[0]
+    assert "rows/s" in shown._line(width) and "292 MB" in shown._line(width)
+
+
 def test_another_word_is_an_error_that_names_rich():
     with pytest.raises(ArgumentError, match='or "rich"'):
         model().fit(X, X, verbose="loud")

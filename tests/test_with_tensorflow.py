@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import with_tensorflow
-from environments import python_with
+from environments import OUTSIDE, python_with
 
 import lamina
 from lamina.models import load_model
@@ -26,7 +26,7 @@ def run():
     python = python_with("tensorflow", *PACKAGES)
 
     def call(what, folder):
-        subprocess.run([python, HERE / "with_tensorflow.py", what, folder], check=True, cwd=folder)
+        subprocess.run([python, HERE / "with_tensorflow.py", what, folder], check=True, cwd=folder, env=OUTSIDE)
 
     return call
 

@@ -72,9 +72,11 @@ def learning_curves(histories: Sequence[object], strong: int = 1) -> str:
 
 
 def history(record: object, epochs: int) -> str:
-    """The curves of one training, and each quantity's last, lowest and highest value."""
+    """The curves of one training, and each quantity's last, lowest and highest value. One epoch is no curve."""
     rows = [(name, number(curve[1][-1]), *_extremes(curve)) for name, curve in _ordered(record)]
-    return learning_curves([record]) + table(f"History of {epochs} epochs", ("", "last", "lowest", "highest"), rows)
+    title = "History of 1 epoch" if epochs == 1 else f"History of {epochs} epochs"
+    drawn = "" if epochs == 1 else learning_curves([record])
+    return drawn + table(title, ("", "last", "lowest", "highest"), rows)
 
 
 def _ordered(record: object) -> list[tuple[str, Curve]]:

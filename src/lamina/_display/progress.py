@@ -147,16 +147,17 @@ class Progress:
         return self._screen
 
     def _line(self, width: int | None = None) -> str:
-        """The epoch in words. Where they do not fit, the count and the speed are left out, but never a number."""
+        """The epoch in words. Where they do not fit, the count and the speed are left out, except in "rich"."""
         words, elapsed = _words(self._logs), f"{time.perf_counter() - self._start:.0f}s"
         speed = self._speed(), self._details()
         forms: list[tuple[str, ...]] = [(self._heading, self._count(), self._stage(), elapsed, *speed)]
-        forms += [(self._heading, self._count(), elapsed), (self._heading, elapsed)] if self._heading else []
+        if self._heading and not self._rich:
+            forms += [(self._heading, self._count(), elapsed), (self._heading, elapsed)]
         lines = [" - ".join(part for part in (*form, *words) if part) for form in forms]
         whole = lines[0]
         if width is None:
             return whole
-        whole = whole.replace(": ", ":\0").replace(" - ", "\0- ")  # a line ends only between two numbers
+        whole = whole.replace(" ", "\0").replace("\0-\0", "\0- ")  # a line ends only between two numbers
         wrapped = textwrap.wrap(whole, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         return next((line for line in lines if cell_len(line) <= width), "\n".join(wrapped).replace("\0", " "))
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
+from lamina import _display as display
 from lamina._arrays.arrays import HostArray
 from lamina._data.raw_table import raw_table
 from lamina._data.sample_weights import ClassWeight
@@ -60,6 +61,12 @@ class CrossValidation:
         spread = self.deviation
         listed = (f"{name}: {value:.4f} ± {spread[name]:.4f}" for name, value in self.mean.items())
         return f"{len(self.scores)} folds - {' - '.join(listed)}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the curves of all folds, and the scores of each."""
+        html, names = display.html, list(self.scores[0])
+        rows = [[number, *(html.shown(score[name]) for name in names)] for number, score in enumerate(self.scores, 1)]
+        return html.learning_curves(self.histories, strong=0) + html.table(str(self), ["fold", *names], rows)
 
 
 @user_facing
