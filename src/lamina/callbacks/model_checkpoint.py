@@ -90,12 +90,18 @@ class ModelCheckpoint(MonitorCallback, Configured):
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         super().on_train_batch_end(batch, logs)
-        if isinstance(self.save_freq, int):
-            self._lamina_unsaved += batch - self._lamina_batch if batch > self._lamina_batch else batch + 1
-            self._lamina_batch = batch
-            if self._lamina_unsaved >= self.save_freq:
-                self._lamina_unsaved = 0
-                self._lamina_save({"batch": batch + 1, **(logs or {})})
+        if self._lamina_is_turn(batch):
+            self._lamina_save({"batch": batch + 1, **(logs or {})})
+
+    def _lamina_is_turn(self, batch: int) -> bool:
+        """Whether `save_freq` batches have come with this one since the last file."""
+        if not isinstance(self.save_freq, int):
+            return False
+        self._lamina_unsaved += batch - self._lamina_batch if batch > self._lamina_batch else batch + 1
+        self._lamina_batch = batch
+        due = self._lamina_unsaved >= self.save_freq
+        self._lamina_unsaved *= not due
+        return due
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if self.save_freq == "epoch":

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lamina import callbacks
+from lamina.callbacks.callback import Logs
 from lamina.compat.told import say
 
 BOARD = (
@@ -23,6 +24,31 @@ def in_order(kind: type, names: list[str], given: Sequence[object]) -> list[str]
     if issubclass(kind, callbacks.ModelCheckpoint) and len(given) > 6 and _is_number(given[6]):
         return [*names[:6], "period", *names[7:]]
     return names
+
+
+def _should_save_on_batch(self: callbacks.ModelCheckpoint, batch: int) -> bool:
+    """Whether the model is to be saved after this batch."""
+    return self._lamina_is_turn(batch)
+
+
+def _get_file_path(self: callbacks.ModelCheckpoint, epoch: int, batch: int | None, logs: Logs) -> str:
+    """The name of the file that is written after this epoch or batch."""
+    counts = {"epoch": epoch + 1} | ({} if batch is None else {"batch": batch + 1})
+    return self._lamina_filled({**(logs or {}), **counts})
+
+
+def _save_model(self: callbacks.ModelCheckpoint, epoch: int, batch: int | None, logs: Logs) -> None:
+    """Save the model where it is to be saved."""
+    self._lamina_save({**(logs or {}), **({} if batch is None else {"batch": batch + 1})})
+
+
+OF_CHECKPOINTS = {
+    "_should_save_on_batch": _should_save_on_batch,
+    "_get_file_path": _get_file_path,
+    "_save_model": _save_model,
+    "_current_epoch": property(lambda self: self._lamina_epoch),
+}
+"""Members of Keras's ModelCheckpoint that subclasses call, though they are internal there."""
 
 
 def _is_number(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABCMeta
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
@@ -126,6 +127,12 @@ class ModelType(ABCMeta):
         names = {"from_config": classmethod(_layer_from_config), **names}
         return Subclass(name, tuple(Layer if isinstance(base, ModelType) else base for base in bases), names, **kwargs)
 
+    def __setattr__(cls, name: str, value: object) -> None:
+        """Replace a method of the models too, which are objects of Sequential: libraries wrap `keras.Model.fit`."""
+        super().__setattr__(name, value)
+        if not name.startswith("_") and hasattr(Sequential, name):
+            setattr(Sequential, name, value)
+
 
 def _layer_from_config(cls: Any, config: dict[str, Any]) -> Any:
     """Make the layer from a config. A file stores the layer inside its model."""
@@ -164,6 +171,13 @@ class Model(metaclass=ModelType):
 
 Model.register(Sequential)
 Model.register(Features)
+
+
+def show_members() -> None:
+    """Let Model have the members that its models have now."""
+    for name in dir(Sequential):
+        if not name.startswith("_"):
+            type.__setattr__(Model, name, inspect.getattr_static(Sequential, name))
 
 
 def _are_on_one_line(tensors: Sequence[object]) -> bool:

@@ -6,17 +6,20 @@ import functools
 from collections.abc import Callable
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import jax.numpy as jnp
 
 import lamina
 from lamina import layers
 from lamina._arrays.arrays import Array
+from lamina._messages.missing_names import hint
+from lamina._messages.tracebacks import user_facing
 from lamina._saving.paths import FilePath
 from lamina.compat import callbacks, functional
 from lamina.compat.told import say
 from lamina.compat.verbs import written_name
+from lamina.errors import UnknownAttributeError
 
 RENAMED = {
     "constraints.maxnorm": "constraints.MaxNorm",
@@ -93,6 +96,22 @@ def load_model(filepath: FilePath, *args: Any, **kwargs: Any) -> lamina.Sequenti
     return lamina.models.load_model(written_name(filepath, ".keras"), *args, **kwargs)
 
 
+class Mentioned:
+    """A module of Keras that has no place here. Libraries name what it holds when imported; a call is refused."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __getattr__(self, name: str) -> Mentioned:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Mentioned(f"{self.path}.{name}")
+
+    @user_facing
+    def __call__(self, *args: object, **kwargs: object) -> NoReturn:
+        raise UnknownAttributeError(f"keras.{self.path} is not here. {hint('', self.path.partition('.')[0], ())}")
+
+
 SERVED: dict[str, Any] = {
     "Model": functional.Model,
     "models.Model": functional.Model,
@@ -106,6 +125,7 @@ SERVED: dict[str, Any] = {
     "layers.Convolution3D": _convolution("Conv3D", 3),
     "losses.Reduction": Reduction,
     "layers.Merge": functional.Merge,
+    "applications": Mentioned("applications"),
 }
 """Objects that replace Lamina's own under a name."""
 

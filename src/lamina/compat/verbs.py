@@ -20,11 +20,11 @@ from lamina._messages.tracebacks import user_facing, warn
 from lamina._saving.paths import FilePath
 from lamina._settings.settings import Configured
 from lamina._training.request import Callbacks
-from lamina.callbacks import Callback, History
+from lamina.callbacks import Callback, History, ModelCheckpoint
 from lamina.callbacks import callback_list as callback_list
-from lamina.compat import freezing, logs
+from lamina.compat import callbacks, freezing, logs
 from lamina.compat.arguments import configured, translate
-from lamina.compat.functional import layer_called, symbolic_input, symbolic_output
+from lamina.compat.functional import layer_called, show_members, symbolic_input, symbolic_output
 from lamina.compat.told import say
 from lamina.datasets import imdb, reuters
 from lamina.layers import HashedCrossing, Normalization
@@ -235,6 +235,7 @@ PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (Configured, "__init__", configured),
     (History, "__init__", logs.history_begins),
     (Callback, "set_model", logs.set_model),
+    *((ModelCheckpoint, name, lambda _, member=member: member) for name, member in callbacks.OF_CHECKPOINTS.items()),
     (callback_list, "_plain", logs.plain_logs),
     *((Sequential, name, _with_old_arguments) for name in ("fit", "evaluate", "predict", "compile")),
     *((texts, "load_data", _with_nb_words) for texts in (imdb, reuters)),
@@ -271,6 +272,7 @@ def patch() -> None:
             new.__name__, new.__doc__ = name, old.__doc__
             new.__wrapped__ = old  # type: ignore[attr-defined]  # for its signature
         setattr(owner, name, new)
+    show_members()
 
 
 def restore() -> None:
