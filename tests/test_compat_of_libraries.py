@@ -29,7 +29,7 @@ def test_a_module_of_keras_without_a_place_here_may_be_named_and_not_called(hook
     assert not hasattr(keras.applications, "__wrapped__")
 
 
-def test_a_function_put_around_a_method_of_keras_model_is_around_that_of_each_model(hook):  # noqa: F811
+def test_a_function_put_around_a_method_of_keras_model_is_around_that_of_each_model(hook, tmp_path):  # noqa: F811
     import keras
 
     calls, fit = [], vars(keras.Model)["fit"]
@@ -41,6 +41,9 @@ def test_a_function_put_around_a_method_of_keras_model_is_around_that_of_each_mo
     keras.Model.fit = wrapped
     model = compiled(keras)
     assert len(model.fit(X, Y, nb_epoch=2, verbose=0).epoch) == 2 and calls == [model]
+    path = tmp_path / "model.keras"
+    model.save(path)
+    assert keras.models.load_model(path).input_dtype == "float32"
     keras.Model.fit = fit
     model.fit(X, Y, verbose=0)
     assert len(calls) == 1
@@ -72,3 +75,26 @@ def test_a_subclass_of_modelcheckpoint_uses_its_inner_methods(hook, tmp_path):  
         assert sorted(each.name for each in tmp_path.glob("*.keras")) == sorted(f"{name}.keras" for name in expected)
         for each in tmp_path.glob("*.keras"):
             each.unlink()
+
+
+def test_objects_of_a_library_are_found_as_keras_2_was_told_of_them(hook):  # noqa: F811
+    import keras
+
+    class Int:
+        def __init__(self, low):
+            self.low = low
+
+        @classmethod
+        def from_config(cls, config):
+            return cls(**config)
+
+    config, table = {"class_name": "Int", "config": {"low": 3}}, {"Int": Int}
+    legacy, today = keras.utils.legacy.deserialize_keras_object, keras.utils.deserialize_keras_object
+    for found in (legacy(config, None, table), legacy(config, table), today(config, module_objects=table)):
+        assert type(found) is Int and found.low == 3
+
+
+def test_the_version_can_be_asked_as_of_keras_3(hook):  # noqa: F811
+    import keras
+
+    assert keras.version() == keras.__version__ == "3.15.1"

@@ -88,7 +88,7 @@ def _text(value: Any) -> str:
         return f"{type(value).__name__} {value!r}"
     if isinstance(value, re.Pattern):
         return _text((value.pattern, value.flags))
-    if isinstance(value, (PyTreeDef, enum.Enum)):
+    if isinstance(value, (PyTreeDef, enum.Enum, jax.sharding.AbstractMesh)):
         return str(value)
     if isinstance(value, types.CodeType):
         place = value.co_filename, value.co_firstlineno, value.co_qualname

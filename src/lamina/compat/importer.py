@@ -30,7 +30,7 @@ from lamina.compat.instead import instead_of
 from lamina.compat.told import program, say
 from lamina.errors import LaminaError
 
-VERSIONS = {"keras": "3.15.1", "tf_keras": "2.20.0", "tensorflow": "2.20.0", "scikeras": "0.13.0"}
+VERSIONS = {"keras": names.KERAS, "tf_keras": "2.20.0", "tensorflow": "2.20.0", "scikeras": "0.13.0"}
 """The value of `__version__`: the release whose names and defaults these modules have."""
 
 NO_TENSORFLOW = "tensorboard.compat.notf"

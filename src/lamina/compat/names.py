@@ -96,6 +96,22 @@ def load_model(filepath: FilePath, *args: Any, **kwargs: Any) -> lamina.Sequenti
     return lamina.models.load_model(written_name(filepath, ".keras"), *args, **kwargs)
 
 
+def deserialize_keras_object(config: Any, *objects: Any, printable_module_name: str = "", **named: Any) -> Any:
+    """`keras.saving.deserialize_keras_object`, whose `module_objects` Keras 2 had before `custom_objects`."""
+    given = [*objects, named.pop("module_objects", None), named.pop("custom_objects", None)]
+    known = {name: thing for each in given if isinstance(each, dict) for name, thing in each.items()}
+    return lamina.saving.deserialize_keras_object(config, known or None, **named)
+
+
+KERAS = "3.15.1"
+"""The release whose names these are."""
+
+
+def version() -> str:
+    """What `keras.__version__` says: libraries ask it whether there are several backends."""
+    return KERAS
+
+
 class Mentioned:
     """A module of Keras that has no place here. Libraries name what it holds when imported; a call is refused."""
 
@@ -117,6 +133,8 @@ SERVED: dict[str, Any] = {
     "models.Model": functional.Model,
     "models.load_model": load_model,
     "saving.load_model": load_model,
+    "saving.deserialize_keras_object": deserialize_keras_object,
+    "utils.deserialize_keras_object": deserialize_keras_object,
     "callbacks.BaseLogger": callbacks.BaseLogger,
     "callbacks.LambdaCallback": callbacks.LambdaCallback,
     "callbacks.ProgbarLogger": callbacks.ProgbarLogger,
@@ -125,6 +143,7 @@ SERVED: dict[str, Any] = {
     "layers.Convolution3D": _convolution("Conv3D", 3),
     "losses.Reduction": Reduction,
     "layers.Merge": functional.Merge,
+    "version": version,
     "applications": Mentioned("applications"),
 }
 """Objects that replace Lamina's own under a name."""

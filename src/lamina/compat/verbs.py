@@ -254,6 +254,7 @@ PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (Sequential, "stateful", lambda _: property(_stateful)),
     *((owner, "__call__", layer_called) for owner in CALLED),
     *((owner, "input", lambda _: property(symbolic_input)) for owner in (Layer, Stack)),
+    *((owner, "input_dtype", lambda _: property(lambda self: self.compute_dtype)) for owner in (Layer, Stack)),
     (Stack, "inputs", lambda _: property(lambda model: [symbolic_input(model)])),
     (Stack, "outputs", lambda _: property(lambda model: [symbolic_output(model)])),
     *((owner, "output", lambda _: property(symbolic_output)) for owner in (Layer, Stack)),
