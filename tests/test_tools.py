@@ -138,7 +138,9 @@ def test_tensorboard_shows_the_curves_and_the_layers(python, tmp_path):
         data = f"http://127.0.0.1:{port}/data/plugin"
         assert "epoch_accuracy" in json.loads(answer(f"{data}/scalars/tags"))["train"]
         assert json.loads(answer(f"{data}/scalars/scalars?run=train&tag=epoch_loss"))[1][1] == 1
-        assert "dense" in answer(f"{data}/graphs/graph?run=train&conceptual=true")
+        tags = json.loads(answer(f"{data}/graphs/info"))["train"]["tags"]
+        tag = next(name for name, told in tags.items() if told["conceptual_graph"])
+        assert "dense" in answer(f"{data}/graphs/graph?run=train&tag={tag}&conceptual=true")
     finally:
         server.terminate()
         server.wait()
