@@ -17,7 +17,7 @@ os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
     # Devices beside the first one are used by those tests alone that name them.
     " --xla_force_host_platform_device_count=4"
-    + " --xla_cpu_use_fusion_emitters=false" * (importlib.metadata.version("jaxlib") < "0.11")
+    f"{' --xla_cpu_use_fusion_emitters=false' * (importlib.metadata.version('jaxlib') < '0.11')}"
 ).strip()
 
 # Else each of the many processes that the tests start would compile all of Lamina's source anew.
