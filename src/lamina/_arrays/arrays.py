@@ -1,4 +1,4 @@
-"""Arrays made without a program of JAX's, which it would compile for each shape."""
+"""Makes and copies arrays without the programs that JAX would compile for each shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Tree = TypeVar("Tree")
 
 
 def as_array(x: object) -> jax.Array:
-    """`jnp.asarray(x)`, in any byte order. For a NumPy array that compiles a program, unless it is told the dtype."""
+    """`jnp.asarray(x)`, in any byte order. With its dtype given, JAX compiles no program for a NumPy array."""
     if isinstance(x, np.ndarray | np.generic):
         array = np.asarray(x, x.dtype.newbyteorder("="))
         return jnp.asarray(array, jax.dtypes.canonicalize_dtype(array.dtype))
@@ -24,7 +24,7 @@ def as_array(x: object) -> jax.Array:
 
 
 def own_array(x: object, dtype: Any = None) -> jax.Array:
-    """An array in memory that no array of the user's shares: what is written into x later changes nothing."""
+    """An array that shares no memory with x, so that later changes of x have no effect on it."""
     if not isinstance(x, np.ndarray):
         return as_array(x) if dtype is None else jnp.asarray(x, dtype)
     array = as_array(x if dtype is None else x.astype(dtype, copy=False))
@@ -33,12 +33,12 @@ def own_array(x: object, dtype: Any = None) -> jax.Array:
 
 
 def copied(arrays: Tree) -> Tree:
-    """Copies of all arrays in it, as `jnp.copy` makes them."""
+    """Copy all arrays of a tree."""
     copies: Tree = jax.device_put(arrays, may_alias=False)
     return copies
 
 
 def on_host(arrays: Tree) -> Tree:
-    """Copies as NumPy's arrays: of many small ones in a tenth of the time that JAX takes for its own."""
+    """Copy all arrays of a tree to NumPy arrays. For many small arrays, a copy in JAX takes ten times as long."""
     copies: Tree = jax.tree.map(np.array, arrays)
     return copies

@@ -1,4 +1,4 @@
-"""One walk over lists, tuples and dicts, to any depth: what a layer or a metric holds in its attributes."""
+"""Walks over nested lists, tuples and dicts, which layers and metrics have in their attributes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tree_map(
     {'a': (2, [3])}
 
     Args:
-        is_leaf: says of a list, tuple or dict whether it is taken as a leaf.
+        is_leaf: whether a list, tuple or dict is a leaf.
     """
     items = None if is_leaf is not None and is_leaf(value) else children(value)
     if items is None:
@@ -50,7 +50,7 @@ def tree_map(
     if isinstance(value, tuple):
         named = hasattr(value, "_fields")  # a namedtuple takes its items one by one
         return type(value)(*mapped.values()) if named else type(value)(mapped.values())
-    twin = copy.copy(value)  # keeps what a subclass has besides its items, as a defaultdict its factory
+    twin = copy.copy(value)  # keeps the attributes of a subclass, such as the factory of a defaultdict
     if isinstance(value, dict):
         twin.update(mapped)
     else:

@@ -1,4 +1,4 @@
-"""Plain values as JSON and arrays, and back: what a checkpoint keeps of callbacks and logs."""
+"""Converts plain values to JSON and arrays, and back. Checkpoints store callbacks and logs in this form."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ AS_THEY_ARE = {type(None), bool, int, str}
 
 
 class Packed(NamedTuple):
-    """A value as what JSON can hold, and the arrays in it, which stand there as their numbers in `arrays`."""
+    """A value in the form of JSON, which refers to arrays by their numbers in `arrays`."""
 
     plain: Any
     arrays: list[HostArray]
 
 
 class NotPlainError(TypeError):
-    """A value that is neither a number, a string, an array, nor a list, tuple, set or dict of such."""
+    """Raised for a value that is not a number, a string, an array, or a list, tuple, set or dict of these."""
 
 
 def pack(value: object) -> Packed:
-    """A value as plain data and arrays, which are its own.
+    """Convert a value to plain data and copies of its arrays.
 
     >>> pack({"best": 0.5, "weights": [np.ones(2), None]})
     Packed(plain={'best': 0.5, 'weights': [{'$numpy': 0}, None]}, arrays=[array([1., 1.])])
@@ -93,12 +93,12 @@ def _packed(value: Any, arrays: list[HostArray]) -> Any:
 
 
 def _is_flat(value: list[Any]) -> bool:
-    """Whether JSON can hold a list as it stands: a long history is looked at in a hundredth of the time."""
+    """Whether JSON can hold a list unchanged. For a long history this check saves nearly all of the time."""
     kinds = set(map(type, value))
     numbers = kinds == {float} and math.isfinite(sum(value))
     return numbers or kinds <= {bool, str} or (kinds == {int} and -(2**63) < min(value) <= max(value) < 2**63)
 
 
 def _counts(dtype: np.dtype[Any]) -> bool:
-    """Whether it is a dtype of numbers, those of JAX included."""
+    """Whether a dtype is numeric, JAX's own dtypes included."""
     return bool(jnp.issubdtype(dtype, np.number) or jnp.issubdtype(dtype, np.bool_))

@@ -1,4 +1,4 @@
-"""Shapes: tuples with None where a size is not known before the data is."""
+"""Shapes: tuples in which None is an unknown size."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def shape_of(x: Any) -> Shape:
 
 
 def agree(a: Shape, b: Shape) -> bool:
-    """Whether one array can have both shapes, of which None is any size."""
+    """Whether one array can have both shapes. None matches any size."""
     return len(a) == len(b) and all(None in (m, n) or m == n for m, n in zip(a, b, strict=True))
 
 
 def full_shape(shape: Any, what: str = "shape") -> Shape:
-    """A shape without its batch axis as a tuple: `(28, 28)`, `[28, 28]`; sizes are whole numbers or None."""
+    """Convert a shape without the batch axis, such as `[28, 28]`, to a tuple. Sizes are whole numbers or None."""
     try:
         sizes = tuple(shape)
     except TypeError:

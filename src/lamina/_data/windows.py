@@ -1,4 +1,4 @@
-"""Many batches at a time, as a source gives them that has more rows at hand than those of one batch."""
+"""Windows of several batches, from a source that reads many rows at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVERYTHING = 2**62
 
 
 class Window(NamedTuple):
-    """Batches of `size` rows each, from row `start` up to `stop` of some arrays or tables; the last may be shorter.
+    """Batches of `size` rows from rows `start` to `stop` of some arrays or tables. The last batch may be shorter.
 
     >>> window = Window((np.array([1, 2, 3]), np.array([4, 5, 6])), 2, 0, 3, order=np.array([2, 0, 1]))
     >>> list(Windows([window]))
@@ -46,12 +46,12 @@ class Window(NamedTuple):
         return [part if part is None else _rows_of(part, rows) for part in self.parts[:3]]
 
     def after(self, first: int) -> Self:
-        """The same window without its first batches."""
+        """The window without its first batches."""
         return self._replace(start=min(self.start + first * self.size, self.stop))
 
 
 class Windows:
-    """The batches of a pass: an iterator gives one at a time, and `take` several from one window."""
+    """The batches of a pass. It is an iterator over single batches, and `take` returns several from one window."""
 
     def __init__(self, windows: Iterable[Window]) -> None:
         self._windows = iter(windows)
@@ -67,7 +67,7 @@ class Windows:
         return parts[0] if len(parts) == 1 else tuple(parts)
 
     def take(self, most: int, change: Callable[[Window], Window] = lambda window: window) -> Window | None:
-        """Up to `most` batches of equal size from one window, whose arrays `change` has converted; None at the end."""
+        """Take up to `most` batches of equal size from one window, after `change` has converted it. None at the end."""
         held = self._held
         if held is None and (new := next(self._windows, None)) is not None:
             held = change(new)

@@ -1,1 +1,1 @@
-"""How the package is loaded: which names a module shows, and which file is loaded when one of them is first used."""
+"""The import of the package: the names in each module, and the files that are loaded at the first use of a name."""

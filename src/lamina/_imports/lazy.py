@@ -1,4 +1,4 @@
-"""The names of public modules that are loaded when they are first used, and where each of them is."""
+"""Loads the names of public modules at their first use."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from typing import Any, NamedTuple, TypeAlias
 from lamina._imports.garbage import paused
 
 FOR_TYPES: bool = False
-"""Stands before the imports of the names that are loaded later. They are never run: type checkers read them, and
-`places`. Under TYPE_CHECKING mypy would not know the types of second names, such as `MaxPool2D = MaxPooling2D`."""
+"""The condition for imports of names that are loaded later. They never run, but type checkers and `places` read them.
+Under TYPE_CHECKING, mypy would not know the types of aliases such as `MaxPool2D = MaxPooling2D`."""
 
 
 ITSELF = "."
 Loaded: TypeAlias = Callable[[str, Any], None]
 when_loaded: dict[str, Loaded] = {}
-"""By module, what is called with each name that is loaded later, and what it stands for, once that is there."""
+"""For each module, the function that is called with each name and its object after they were loaded."""
 
 
 class Place(NamedTuple):
-    """Where a name is."""
+    """The place of a name."""
 
     file: str
     name: str
-    """What the file calls it, or `ITSELF`."""
+    """The name in the file, or `ITSELF`."""
 
 
 homes: dict[str, tuple[str, ...]] = {}
-"""By kind, such as "layer", the modules that have the names of that kind. The root of the package fills it, since a
-registry stands below the modules whose names it finds."""
+"""For each kind, such as "layer", the modules with its names. The root of the package fills this dict, because a
+registry must not import the modules whose names it finds."""
 
 
 @functools.cache
 def places(module: str) -> dict[str, Place]:
-    """Where the names of a module are: what the imports in its code say, also those that are never run.
+    """The places of the names of a module, from the imports in its code, including those that never run.
 
-    The compiled code is read, since a program may be shipped without its source.
+    The compiled code is read, because a program may be shipped without its source.
     """
     spec = sys.modules[module].__spec__
     assert spec is not None and isinstance(spec.loader, InspectLoader)
@@ -60,11 +60,11 @@ def places(module: str) -> dict[str, Place]:
 
 
 def load(module: str, name: str) -> Any:
-    """What a module calls `name`, which is loaded now, unless it has been."""
+    """Load the object of a name in a module, unless it is loaded already."""
     shown = vars(sys.modules[module])
     if name not in shown:
         place = places(module)[name]
-        # To pause takes time where many objects are frozen, and most names stand in files that are loaded.
+        # Pausing takes time if many objects are frozen, and the files of most names are loaded already.
         with nullcontext() if place.file in sys.modules else paused():
             found = import_module(place.file)
         shown[name] = found if place.name == ITSELF else getattr(found, place.name)
@@ -74,7 +74,7 @@ def load(module: str, name: str) -> Any:
 
 
 def load_all(module: str, like: str = "") -> None:
-    """Load a module and those of its names that are `like` but for capitals and underscores, or all of them."""
+    """Load a module and its names that equal `like` except for case and underscores; without `like`, all names."""
     with paused():  # once for all: where many objects are frozen, their count takes a tenth of a second
         shown = import_module(module)
         for name in getattr(shown, "__all__", ()):

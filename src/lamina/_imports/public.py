@@ -1,4 +1,4 @@
-"""What a public module shows: the names of its `__all__`, and for any other name an error with the nearest one."""
+"""Makes a public module show the names of its `__all__`, and raise an error with advice for any other name."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lamina.errors import UnknownAttributeError, UnknownImportError
 
 
 def public(module: str, names: list[str], loaded: Loaded | None = None) -> None:
-    """Let a module show `names` alone in `dir()`, and answer any other name with an error.
+    """Make a module list only `names` in `dir()`, and raise an error for any other name.
 
-    Those that it imports under `if FOR_TYPES` are loaded when they are first used: a script uses a tenth of what there
-    is, and an import should take no more time than that.
+    Names that it imports under `if FOR_TYPES` are loaded at their first use. A script uses a tenth of all names, and
+    the import should take no more time than that.
 
     Args:
-        loaded: is called with each of those names, and what it stands for, when that is there.
+        loaded: a function that is called with each such name and its object after it was loaded.
     """
     if loaded is not None:
         when_loaded[module] = loaded
@@ -39,7 +39,7 @@ def public(module: str, names: list[str], loaded: Loaded | None = None) -> None:
 
     class Public(ModuleType):
         def __setattr__(self, name: str, value: object) -> None:
-            """Python sets each file of a module here, but `callbacks.history` is a misspelt `callbacks.History`."""
+            """Ignore submodules that Python sets here: `callbacks.history` is a misspelling of `callbacks.History`."""
             if not is_hidden(name, value):
                 super().__setattr__(name, value)
 
@@ -52,17 +52,17 @@ def public(module: str, names: list[str], loaded: Loaded | None = None) -> None:
 
 
 def within(module: str, name: str) -> str:
-    """The advice for a name that modules within this one have: `keras.Dense` is `keras.layers.Dense`."""
+    """The advice for a name that is in a submodule: `keras.Dense` is `keras.layers.Dense`."""
     modules = [each for each, place in places(module).items() if place.name == ITSELF] if name[0] != "_" else []
     having = [f"{module}.{each}.{name}" for each in modules if name in getattr(load(module, each), "__all__", ())]
     return f"Use instead: {' or '.join(each.partition('.')[2] for each in having)}." if having else ""
 
 
 def missing_attribute(module: str, name: str, advice: str) -> Exception:
-    """The error for `module.name`, or for `from module import name`, where the name does not exist.
+    """The error for `module.name`, or for `from module import name`, if the name does not exist.
 
-    Python throws the message of an AttributeError away where it stands in a from-import, and with it
-    the hint; so there it has to be an ImportError.
+    In a from-import, Python replaces the message of an AttributeError, and the advice would be lost. So there it is an
+    ImportError.
     """
     frame = user_frame()
     if frame is not None and frame.f_code.co_code[frame.f_lasti] == dis.opmap["IMPORT_FROM"]:

@@ -1,1 +1,1 @@
-"""What an error says, and which frames of a traceback the user sees."""
+"""The texts of errors, and the frames of their tracebacks."""

@@ -1,4 +1,4 @@
-"""The names of Keras that are not here: what to use in place of one, or that it is not here yet."""
+"""Advice for names of Keras that do not exist here: what to use instead, or that Lamina does not have it yet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OF_KERAS = {
         make_predict_function make_test_function make_train_function set_state_tree
         stateless_compute_loss""",
 }
-"""Names that Keras has, by module or class. They are looked up only where Lamina lacks one, so none has to go."""
+"""Names that Keras has, by module or class. They are used only for names that Lamina does not have."""
 
 ONE_MODEL = "a Sequential, one line of layers, where one tensor goes in and one comes out"
 LORA = "enable_lora of a Dense, EinsumDense, Embedding or Conv layer; this layer has no LoRA"
@@ -97,11 +97,11 @@ INSTEAD = {
         ones_like prod relu repeat reshape round shape sigmoid sign sin softmax softplus softsign sqrt square squeeze
         stack std stop_gradient sum tanh tile transpose var zeros zeros_like""".split()},
 }  # fmt: skip
-"""What takes the place of names of Keras, old and new, by their path below `keras`; of arguments as `fit(lr)`."""
+"""The replacements of names of Keras, old and new, by the path below `keras`; of arguments, by `fit(lr)`."""
 
 
 def hint(family: str, name: str, names: Iterable[str]) -> str:
-    """What to say of `name`, which a module or a class (`family`, as in `OF_KERAS`) with these `names` lacks.
+    """The advice for a missing `name` of a module or class, `family` as in `OF_KERAS`, which has these `names`.
 
     >>> hint("layers", "CuDNNLSTM", ["Dense", "ConvLSTM3D"])
     'Use instead: layers.LSTM.'
@@ -116,7 +116,7 @@ def hint(family: str, name: str, names: Iterable[str]) -> str:
 
 
 def missing_member(thing: object, name: str) -> UnknownAttributeError:
-    """The error for an attribute that an object does not have, with what to use in its place, or the nearest name."""
+    """The error for an attribute that an object does not have, with a replacement or the nearest name."""
 
     def message() -> str:
         for family in (cls.__name__ for cls in type(thing).__mro__ if cls.__module__.startswith("lamina.")):

@@ -1,4 +1,4 @@
-"""The error for an array that does not fit into memory, which NumPy and JAX say each in their way."""
+"""The error for an array that does not fit into memory, in place of NumPy's and JAX's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from lamina.errors import LaminaError, NoMemoryError
 
 
 def of_memory(error: Exception, function: str, place: str = "") -> NoMemoryError | None:
-    """The error in place of NumPy's or JAX's for an array that does not fit; None if it is about something else.
+    """The error for an array that does not fit, from NumPy's or JAX's error; None if that has another reason.
 
     Args:
         function: the function or layer that makes the array.
-        place: the line of the user's code where that is, if it is theirs.
+        place: the line of the user's code that makes it; "" if it is not the user's code.
     """
     if isinstance(error, LaminaError) or not (isinstance(error, MemoryError) or "Out of memory" in str(error)):
         return None

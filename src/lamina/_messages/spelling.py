@@ -1,4 +1,4 @@
-"""Names: how Keras spells them, which are free, and which one a misspelt name was meant to be."""
+"""Names: Keras's spelling, free names, and the correction of misspelt names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def to_snake_case(name: str) -> str:
 
 
 def name_of(value: object) -> str:
-    """Keras's name of a loss or a metric that `compile` got: its own `name`, else what it is called in snake case.
+    """Keras's name of a loss or a metric: its attribute `name`, else the name of its class or function in snake case.
 
     >>> name_of(lambda y_true, y_pred: y_true)
     'lambda'
@@ -34,7 +34,7 @@ def name_of(value: object) -> str:
 
 
 def listed(names: Iterable[object], most: int = 12) -> str:
-    """Names for a message, the first ones of many.
+    """Format names for a message; of many names, only the first ones.
 
     >>> listed(["a", "b", "c"], 2)
     "'a', 'b' and 1 more"
@@ -65,7 +65,7 @@ def unknown_argument(function: str, name: str, names: Sequence[str], instead: st
 
 
 def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
-    """The names that `name` may be a misspelling of, the most alike first; none where it may be a name of its own.
+    """The names of which `name` may be a misspelling, the most similar first; none if all are too different.
 
     >>> nearest("BatchNorm", ["BatchNormalization"]), nearest("Embeding", ["Embedding"])
     (['BatchNormalization'], ['Embedding'])
@@ -83,7 +83,7 @@ def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
 
 
 def _alike(name: str, other: str) -> bool:
-    """Whether `name` may mean `other`: it is short for it, says more words or fewer, or has a letter in four wrong."""
+    """Whether `name` may mean `other`: it is shorter, has more or fewer words, or one letter in four is wrong."""
     one, two = (each.lower().replace("_", "") for each in (name, other))
     less, most = sorted((len(one), len(two)))
     far = max(most // 4, int(most > 2))
@@ -101,7 +101,7 @@ def _alike(name: str, other: str) -> bool:
 
 
 def edits(one: str, two: str) -> int:
-    """How many letters are to be added, left out, replaced or exchanged with the next to make `two` of `one`.
+    """The number of letters to insert, delete, replace or swap with the next one to change `one` to `two`.
 
     >>> edits("dnese", "dense"), edits("version", "session")
     (1, 2)
@@ -122,7 +122,7 @@ def did_you_mean(name: str, names: Iterable[str], missing: Collection[str] = ())
     """A hint for a misspelt name: the nearest one, else all of them if they are few.
 
     Args:
-        missing: names that Keras has and Lamina has not yet, which are no misspellings.
+        missing: names that Keras has and Lamina does not have yet. They are not misspellings.
     """
     names = list(names)
     # "zeros" for "zeroes", "Zeros" for "Zeroes"

@@ -1,4 +1,4 @@
-"""Finds the frames of the user's own code, to say where an error is and to remove the other frames from tracebacks."""
+"""Finds the frames of the user's code, to name the line of an error and to remove other frames from tracebacks."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def user_frame() -> types.FrameType | None:
 
 
 def _calling(frame: types.FrameType | None) -> types.FrameType | None:
-    """The innermost frame of the user's code outside of this package, if a frame of this package stands inside it."""
+    """The innermost frame of the user's code that called this package, directly or indirectly; None without one."""
     ours = False
     while frame is not None:
         inner, frame = frame, frame.f_back

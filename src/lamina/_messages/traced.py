@@ -1,4 +1,4 @@
-"""Errors of user code that asks for the values of an array while its program is compiled, in the user's words."""
+"""Errors for user code that reads the values of an array while its program is compiled."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ x[condition] has a shape that depends on them: write jnp.where(condition, x, 0).
 float(), int(), .item() and .tolist() cannot read it: leave them out, an array of shape () works as a number.
 jax.debug.print shows the values.""",
 }
-"""What to write, for each of JAX's errors; a class stands before its base."""
+"""The advice for each of JAX's errors. A class comes before its base."""
 
 OTHER_NAMES = {"get_shape": "shape", "dim": "ndim", "permute": "transpose", "view": "reshape"}
-"""Attributes of the tensors of TensorFlow and PyTorch, and those of JAX's arrays that do the same."""
+"""Attributes of the tensors of TensorFlow and PyTorch, with the corresponding attributes of JAX's arrays."""
 
 
 def of_traced_array(error: Exception, place_of: Callable[[BaseException], str]) -> LaminaError | None:
-    """The error to raise in place of one of JAX or Python; None if it is about something else."""
+    """The error to raise instead of an error of JAX or Python; None if that has another reason."""
     if isinstance(error, AttributeError):
         return _no_attribute(error, place_of)
     kind = next((kind for kind in ADVICE if isinstance(error, kind)), None)
@@ -45,7 +45,7 @@ def of_traced_array(error: Exception, place_of: Callable[[BaseException], str]) 
 
 
 def _is_about_traced(error: Exception) -> bool:
-    """Whether the function that raised it has a traced array; NumPy's arrays have an error of the same text."""
+    """Whether the function that raised the error has a traced array. NumPy's arrays raise errors with the same text."""
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next

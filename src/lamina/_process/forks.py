@@ -17,7 +17,7 @@ _jax = {"ran": False, "refused": False}
 
 
 class DeviceOfParent:
-    """The default device in such a child: any operation of JAX that looks at it is an error, where it would hang."""
+    """The default device in such a child. Any operation of JAX that reads it raises an error instead of hanging."""
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
@@ -29,7 +29,7 @@ class DeviceOfParent:
 
 
 def require_jax() -> None:
-    """Refuse to run a program that is compiled already, where JAX asks for no device."""
+    """Raise an error before a compiled program runs in such a child, because JAX then reads no default device."""
     if _jax["refused"]:
         raise DeviceOfParent().client
 
@@ -47,7 +47,7 @@ def _in_child() -> None:
 
 
 def _as_numpy(make: Callable[..., Any], arguments: Any, state: Any, _: Any) -> Any:
-    """An array of JAX from a pickle, as one of NumPy."""
+    """Unpickle a JAX array as a NumPy array."""
     array = make(*arguments)
     array.__setstate__(state)
     return array

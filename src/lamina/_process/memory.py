@@ -1,4 +1,4 @@
-"""How much memory is free, and the one function that counts what a number asks for, before it is made."""
+"""Checks before an array is made that enough memory is free for it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from lamina.errors import ArgumentError, LaminaError
 
 ALLOWED = 2**28
-"""How many bytes all that a config makes may take, apart from weights: it names a size in ten bytes."""
+"""The most bytes for the arrays that a config makes, apart from weights. A config can ask for any size in ten bytes."""
 _left: ContextVar[list[int] | None] = ContextVar("left", default=None)
 
 
 def free_memory() -> int:
-    """The bytes that this process can still take, as far as the system tells; otherwise a number above all."""
+    """The bytes of memory that this process can still allocate; a very large number if the system does not tell."""
     free = [2**63]
     try:
         fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
@@ -32,7 +32,7 @@ def free_memory() -> int:
 
 @contextmanager
 def of_a_config() -> Iterator[None]:
-    """Within it, what is counted may take `ALLOWED` bytes in all: a config is small, and a file may have it."""
+    """Limit the arrays that are made in the block to `ALLOWED` bytes, because a small config may ask for any size."""
     before = _left.set(_left.get() or [ALLOWED])
     try:
         yield
@@ -43,13 +43,13 @@ def of_a_config() -> Iterator[None]:
 def require(
     needed: int, what: str, kind: type[LaminaError] = ArgumentError, free: int | None = None, weight: bool = False
 ) -> None:
-    """That `needed` bytes are free or, of what a config asks for, that they are within what it may take.
+    """Raise an error unless `needed` bytes are free, and within the limit if a config asks for them.
 
     Args:
-        what: what needs them, such as "the file has".
-        kind: the error where they are not.
-        free: how many bytes are free, where that is known.
-        weight: whether it is an array whose values a file has to hold, so that the config alone takes nothing.
+        what: the beginning of the message, such as "the file has".
+        kind: the class of the error.
+        free: the number of free bytes, if it is known.
+        weight: whether it is a weight. A file must contain its values, so the limit for configs does not apply.
     """
     left = None if weight or free is not None else _left.get()
     if left is not None:

@@ -1,1 +1,1 @@
-"""Compiled programs: made, shared between models, and kept on disk."""
+"""Compiles programs, shares them between models, and stores them on disk."""

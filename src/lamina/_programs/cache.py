@@ -1,10 +1,10 @@
-"""The folder with programs on disk: JAX's persistent cache is on by default, and `stored.py` keeps its own there.
+"""The folder with compiled programs on disk. JAX's persistent cache uses it by default, and `stored.py` too.
 
-It lies in `$XDG_CACHE_HOME/lamina` (or `~/.cache/lamina`). `LAMINA_CACHE=off` turns it off, `LAMINA_CACHE=/folder`
-moves it; a folder set through JAX itself stays. So that it holds at most 1 GiB, a process that writes to it deletes the
-oldest entries, the first time and now and then.
+It is `$XDG_CACHE_HOME/lamina` or `~/.cache/lamina`. `LAMINA_CACHE=off` turns it off, `LAMINA_CACHE=/folder` moves it,
+and a folder that was set through JAX is kept. A process that writes to the folder deletes its oldest entries from time
+to time, so that it holds at most 1 GiB.
 
-A program in it is run, so each user has a folder of his own there, to which nobody else can write.
+Programs from the folder are executed, so each user has a folder there to which nobody else can write.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from lamina._files import private
 from lamina._messages.tracebacks import warn
 
 LIMIT = 2**30
-"""How many bytes the folder holds."""
+"""The most bytes in the folder."""
 LARGEST = 2**28
-"""How many bytes an entry has at the most."""
+"""The most bytes of an entry."""
 OFTEN = 32
-"""A process looks after the folder each time that it has written this part of the limit; several do at a time."""
+"""A process prunes the folder whenever it has written 1/32 of the limit."""
 ABANDONED = 3600.0
-"""Seconds after which a file that is being written is taken for one whose process was killed."""
+"""After this number of seconds, the process that writes an unfinished file is taken as killed."""
 CHECKED = 16
-"""How many bytes at the end of an entry are the checksum of the others."""
+"""The number of bytes of the checksum at the end of an entry."""
 NAMES = re.compile(r".+-cache|[0-9a-f]{32}-part")
-"""The names of entries, and of those that are being written."""
+"""The names of entries, and of unfinished files."""
 
 _own_folder = ""
 _left_out: ContextVar[bool] = ContextVar("left_out", default=False)
@@ -46,7 +46,7 @@ _left_out: ContextVar[bool] = ContextVar("left_out", default=False)
 
 @contextmanager
 def left_out() -> Iterator[None]:
-    """Within it programs are compiled anew and not kept: what the cache gave cannot be written again elsewhere."""
+    """Compile programs in the block without the cache, because a program from the cache cannot be serialized again."""
     before = _left_out.set(True)
     try:
         yield
@@ -55,7 +55,7 @@ def left_out() -> Iterator[None]:
 
 
 class Entries(CacheInterface):
-    """The files of the cache, written as a whole. A damaged one counts as missing, and is written anew."""
+    """The files of the cache. A file appears only when it is complete; a damaged one counts as missing."""
 
     def __init__(self, folder: Path) -> None:
         self._path, self.writes, self.fails, self.said, self.written = folder, False, False, False, 0
@@ -65,7 +65,7 @@ class Entries(CacheInterface):
             jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
 
     def get(self, key: str) -> bytes | None:
-        """The program of that key; None where there is none, and where it is not this user's alone, which is said."""
+        """Read a program by its key. Returns None if there is none, or, with a warning, if others can write it."""
         if _left_out.get():
             return None
         try:
@@ -79,7 +79,7 @@ class Entries(CacheInterface):
         return value if checksum == _checksum(value) else None
 
     def put(self, key: str, value: bytes) -> None:
-        """Keep a program; a folder that cannot be written is said once."""
+        """Store a program. Warn once if the folder cannot be written."""
         if self.fails or _left_out.get() or len(value) + CHECKED > LARGEST:
             return
         part = self._path / f"{uuid.uuid4().hex}-part"
@@ -115,9 +115,9 @@ def _checksum(value: bytes) -> bytes:
 
 
 def prune(folder: Path, limit: int) -> None:
-    """Delete the oldest entries in `folder` until the rest is within `limit` bytes; other files stay.
+    """Delete the oldest entries in `folder` until the rest has at most `limit` bytes. Other files stay.
 
-    JAX's own limit looks through the whole folder, under a lock for all processes, at every read and write.
+    JAX's own limit would scan the whole folder at every read and write, under a lock for all processes.
     """
     files, now = [], time.time()
     with os.scandir(folder) as entries:
@@ -141,13 +141,13 @@ entries_in = functools.cache(Entries)
 
 
 def entries() -> Entries | None:
-    """Those of the folder that is in use, unless the user has chosen one through JAX."""
+    """The entries of the folder in use; None if the user has set a folder through JAX."""
     folder: str | None = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     return entries_in(Path(folder)) if folder and folder == _own_folder else None
 
 
 def use_persistent_cache() -> None:
-    """Turn JAX's cache on disk on, unless the user has chosen already."""
+    """Turn on JAX's cache on disk, unless the user has configured it."""
     place = os.environ.get("LAMINA_CACHE", "")
     if place.lower() in ("off", "0", "no", "false") or jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         return

@@ -1,4 +1,4 @@
-"""The C library's heap, of which glibc gives too much back to the system for programs that run step after step."""
+"""Settings of glibc's heap, which otherwise returns the memory of a program to the system after each step."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 MOST = 2**28
-"""Of a program with more memory than this, another block in between could cost as much again."""
+"""The heap keeps at most this number of bytes: for larger programs, fragmentation could double the memory."""
 
 OWN = 2**25
-"""As much as glibc keeps by itself, once a block of that size was freed."""
+"""The number of bytes that glibc keeps without these settings, after a block of that size was freed."""
 
 _kept = OWN
 
@@ -22,10 +22,10 @@ except (AttributeError, OSError, TypeError):  # another C library than glibc
 
 
 def keep(size: int) -> None:
-    """Let the heap keep the memory of a program, so many bytes, from run to run.
+    """Make the heap keep this number of bytes, the memory of a program, between its runs.
 
-    Else each step gets new pages from the system: 9,600 page faults, and 12 of the 42 ms that a step of LSTM(128) on
-    32 x 200 x 128 took.
+    Otherwise each step gets new pages from the system. For LSTM(128) on 32 x 200 x 128 these are 9,600 page faults,
+    which take 12 of the 42 ms of a step.
     """
     global _kept
     if _kept < size <= MOST:
@@ -36,13 +36,13 @@ def keep(size: int) -> None:
 
 
 def give_back() -> None:
-    """Give the system what is free, as a compiler leaves 50 to 130 MiB; it takes about 15 ms."""
+    """Return free memory to the system, which takes about 15 ms. The compiler leaves 50 to 130 MiB of it."""
     _trim(0)
 
 
 @contextmanager
 def given_back_after() -> Iterator[None]:
-    """The same after a run whose programs had memory kept for them, however it ends."""
+    """Return free memory to the system at the end of the block, if the heap keeps memory for programs."""
     try:
         yield
     finally:

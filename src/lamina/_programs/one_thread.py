@@ -1,9 +1,9 @@
-"""Programs for one thread each, of which as many run at a time as there are cores.
+"""Compiles programs for one thread each, so that each core can run one.
 
-XLA shares out operations of 2 µs already. While each core has a program of its own, handing them over costs a sixth of
-a small step. For how many threads a program is is settled when it is compiled, by the client that does it: a client of
-one thread does it here, and the ordinary one runs what comes of it. The cache on disk has none of these programs: what
-was read from there JAX does not write again.
+XLA divides even operations of 2 µs among threads. If each core runs a program of its own, this costs a sixth of a
+small step. The number of threads is fixed when a program is compiled, by the client that compiles it. So a client with
+one thread compiles these programs, and the ordinary client runs them. They are not stored on disk, because JAX cannot
+serialize a program that was read from there.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from jax._src import config
 from jax.experimental.serialize_executable import deserialize_and_load, serialize
 
 THREADS = "PJRT_NPROC"
-"""The variable that says how many threads a new client has."""
+"""The environment variable with the number of threads of a new client."""
 
 
 def compiled(traced: jax.stages.Traced, options: dict[str, Any]) -> jax.stages.Compiled:
-    """The program of what was traced; an ordinary one where JAX cannot hand it from one client to another."""
-    # Of no effect itself, it keeps the ordinary programs in JAX's cache on disk from being found for these.
+    """Compile a traced function for one thread; for all threads if JAX cannot move it from one client to another."""
+    # This option has no effect itself, but gives these programs other keys in JAX's cache than ordinary ones.
     apart, load = options | {"xla_cpu_multi_thread_eigen": False}, cast(Any, deserialize_and_load)
     try:
         with jax.default_device(_client().local_devices()[0]), config.persistent_cache_min_compile_time_secs(1e9):

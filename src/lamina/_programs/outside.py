@@ -1,4 +1,4 @@
-"""The scope around a compiled program: what user code reads in it that is no weight of the model."""
+"""The scope around a compiled program, for weights that user code reads and that do not belong to the model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Outside:
 
     @property
     def key(self) -> Array | None:
-        """Refused: what runs outside of the layers, the loss and the metrics has no key of the step."""
+        """Raise an error: code outside of the layers, the loss and the metrics has no random key of the step."""
         raise ArgumentError(
             "an optimizer, a schedule or a constraint would draw the same numbers in each step: give it a key of the "
             "step as seed=, such as jax.random.fold_in(jax.random.PRNGKey(1), step)."
@@ -32,7 +32,7 @@ class Outside:
 
     @property
     def draws(self) -> Any:
-        """Refused like the key."""
+        """Raise the same error as `key`."""
         return self.key
 
     def read(self, weight: Weight) -> Array:
@@ -50,7 +50,7 @@ class Outside:
 
 
 def within(found: list[Weight], function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, after a first argument that holds the arrays of the weights in `found`."""
+    """Make a function whose first argument is the arrays of the weights in `found`, followed by those of `function`."""
 
     def run(arrays: Sequence[Array], *arguments: object) -> Any:
         before = under_way.set(Outside(found, arrays))

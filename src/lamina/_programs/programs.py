@@ -1,4 +1,4 @@
-"""Compiled programs, kept by what they depend on, so that building the same stack again compiles nothing."""
+"""The compiled programs of a process, by a key of what they depend on. Equal stacks share them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from lamina._weights.turns import latest, making
 from lamina._weights.weight import Weight
 
 KEPT = 128
-"""The most programs that are kept; fewer where they are large, by `MOST`."""
+"""The most programs that are kept. `MOST` limits their size too."""
 MOST = 2**29
-"""The most bytes of the programs that are kept, except for the latest `FEWEST`: those of one model, or a few more."""
+"""The most bytes of the programs that are kept. The latest `FEWEST`, enough for one model, are always kept."""
 FEWEST = 8
 PER_PLAN = 400
-"""A program's bytes in memory for each byte of XLA's plan of its buffers, nearly all of them the compiler's.
+"""The bytes of a program in memory for each byte of XLA's plan of its buffers.
 
-Measured: 160 to 460 of a program that was compiled here, for 2 to 30 MB, and 570 of one that was read from the disk.
+Measured: 160 to 460 for programs of 2 to 30 MB that were compiled here, and 570 for one that was read from disk.
 """
 
 # Measured on two cores (benchmarks/README.md): without the first a kernel that is read in the backward pass is copied
@@ -47,30 +47,30 @@ CPU_OPTIONS: dict[str, Any] = {
 
 LARGE = 2**27
 LESS_MEMORY: dict[str, Any] = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}
-"""For a program that is given more than `LARGE` bytes: the order of its operations is the one that takes the least
-memory, not the one in which most of them can run at once. It takes no longer there, and half of the gradients' memory.
+"""Options for a program with more than `LARGE` bytes of arguments: its operations run in the order that needs the least
+memory, instead of the order with the most parallel operations. This is as fast, and halves the memory of the gradients.
 """
 
 _compiled: OrderedDict[Hashable, Future[Program]] = OrderedDict()
 _gone = 0
-"""How many programs were left out of those kept."""
+"""The number of programs that were dropped."""
 _background = ThreadPoolExecutor(1, thread_name_prefix="lamina-compile")
 
 instead: ContextVar[Callable[..., Future[Program]] | None] = ContextVar("instead", default=None)
-"""What is called in place of `compiled`, where models share programs that differ in numbers."""
+"""The function to call instead of `compiled` while models that differ in numbers share programs."""
 alone: ContextVar[bool] = ContextVar("alone", default=False)
-"""Whether programs are for one thread each, since one runs on each core."""
+"""Whether programs are compiled for one thread, because each core runs one."""
 
 
 class Program(NamedTuple):
-    """A compiled function, the weights of other models that it reads, and about how many bytes it takes."""
+    """A compiled function, the weights of other models that it reads, and its approximate size in bytes."""
 
     run: Callable[..., Any]
     outside: tuple[Weight, ...] = ()
     size: int = 0
 
     def ready(self) -> Callable[..., Any]:
-        """The function, with the arrays that the weights of other models have now."""
+        """The function, with the present arrays of the weights of other models."""
         require_jax()
         return functools.partial(self.run, latest(self.outside))
 
@@ -82,11 +82,14 @@ def compiled(
     key: Hashable, function: Callable[..., Any], arguments: tuple[object, ...], *, donate: tuple[int, ...] = (),
     ahead: bool = False, eager: bool = False, shardings: Shardings | None = None,
 ) -> Future[Program]:  # fmt: skip
-    """The program of `function` for arguments of these shapes; `ahead` compiles it in the background.
+    """Compile `function` for arguments of these shapes, or return the program that was compiled before.
 
-    `key` stands for all that `function` depends on apart from its arguments; None where nobody knows, because the
-    user's own code is part of it. Then it is traced anew, and programs of the same operations are shared. `eager`
-    compiles nothing: each operation runs by itself. With `shardings` it runs on several devices.
+    Args:
+        key: a key of everything that `function` depends on except its arguments; None for user code, which may depend
+            on anything. Such a function is traced again, and programs with the same operations are shared.
+        ahead: whether to compile in a background thread.
+        eager: whether to run each operation by itself instead of compiling.
+        shardings: how the arrays are divided among several devices.
     """
     if eager:
         return _now(Program, _step_by_step(within([], function)))
@@ -104,7 +107,7 @@ def compiled(
 
 
 def _kept(key: Hashable, make: Callable[[], Future[Program]]) -> Future[Program]:
-    """What was made for a key, as many of the latest as `_too_many` allows. Only one of several threads makes it."""
+    """Return the program of a key, and make it if there is none. Only one of several threads makes it."""
     with making:
         if key in _compiled:
             _compiled.move_to_end(key)
@@ -117,15 +120,15 @@ def _kept(key: Hashable, make: Callable[[], Future[Program]]) -> Future[Program]
 
 
 def _too_many() -> bool:
-    """Whether the oldest program has to go. One that is still compiled in the background has no size yet."""
+    """Whether the oldest program must be dropped. A program that is still being compiled has no size yet."""
     made = (each.result() for each in _compiled.values() if each.done() and not each.exception())
     return len(_compiled) > KEPT or (len(_compiled) > FEWEST and sum(program.size for program in made) > MOST)
 
 
 def _forget_traces() -> None:
-    """Let JAX forget what it keeps of its traces, 0.7 MB a stack, each time that as many programs as are kept went.
+    """Clear JAX's caches of traces, 0.7 MB for a stack, each time that `KEPT` programs were dropped.
 
-    The user's own compiled functions are compiled again then, as seldom as that.
+    The user's own compiled functions are then compiled again, which happens rarely.
     """
     global _gone
     _gone += 1
@@ -152,7 +155,7 @@ def _built(
 def _traced(
     function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...], shardings: Shardings | None
 ) -> Program:
-    """The program of a function that must be traced anew, compiled once for all that come to the same operations."""
+    """Trace a function, and compile it unless a program with the same operations exists."""
     traced, found = _operations(function, abstract, donate, shardings)
     text = traced.lower().as_text()
     if "callback" in text:  # it calls a Python function, of which the text says nothing
@@ -166,7 +169,7 @@ def _traced(
 def _operations(
     function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...], shardings: Shardings | None
 ) -> tuple[jax.stages.Traced, tuple[Weight, ...]]:
-    """The operations of a function, traced again when it turns out to read weights of other models."""
+    """Trace a function. If it reads weights of other models, it is traced again with these as arguments."""
     found: list[Weight] = []
     lie = {"in_shardings": shardings.of_arguments, "out_shardings": shardings.outside} if shardings else {}
     while True:
@@ -197,7 +200,7 @@ def _for_this_device(traced: jax.stages.Traced) -> jax.stages.Compiled:
 def _program(
     compiled: jax.stages.Compiled, outside: tuple[Weight, ...] = (), shardings: Shardings | None = None
 ) -> Program:
-    """A program, for which the heap keeps memory from now on."""
+    """Make a `Program`, and make the heap keep memory for it."""
     run = shardings.of_call(compiled) if shardings else compiled
     if (memory := compiled.memory_analysis()) is None:
         return Program(run, outside)
@@ -206,14 +209,14 @@ def _program(
 
 
 def _now(make: Callable[..., Program], *arguments: object) -> Future[Program]:
-    """A program that is made in this thread, as one that another makes."""
+    """Make a program in this thread. The result has the form of `_in_background`'s."""
     future: Future[Program] = Future()
     future.set_result(make(*arguments))
     return future
 
 
 def _in_background(make: Callable[..., Program], *arguments: object) -> Future[Program]:
-    """A program that is made in the thread that compiles, with the settings of this one."""
+    """Make a program in the compiling thread, with the settings of this thread."""
     context = copy_context()
     return _background.submit(lambda: context.run(make, *arguments))
 

@@ -1,4 +1,4 @@
-"""What a process keeps from one model to the next: compiled programs, and the numbers of names."""
+"""The state of a process that several models share: compiled programs, and counters for names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _numbers: Counter[str] = Counter()
 
 @user_facing
 def clear_session(free_memory: bool = True) -> None:
-    """Drops the compiled programs that equal models share, and lets `get_uid` begin with 1; models stay as they are.
+    """Drops the compiled programs that equal models share, and resets `get_uid`. Models do not change.
 
     Args:
         free_memory: also run Python's garbage collector, which frees large arrays that are no longer used.
@@ -25,7 +25,7 @@ def clear_session(free_memory: bool = True) -> None:
 
 
 def get_uid(prefix: str = "") -> int:
-    """How often a name was asked for with this prefix: 1, 2, 3, ...; `clear_session` begins anew.
+    """Counts the calls with this prefix: 1, 2, 3, ... `clear_session` resets the counters.
 
     >>> get_uid("block"), get_uid("block"), get_uid("head")
     (1, 2, 1)

@@ -1,8 +1,9 @@
-"""Programs on disk under what they depend on, so the second run of a script neither traces nor compiles its stack.
+"""Stores programs on disk by a key of what they depend on. So the second run of a script neither traces nor compiles.
 
-JAX's cache knows a program by its operations, which tracing has to find first: two thirds of the time until a small
-stack trains. Here the fingerprint of the stack stands for them, with all else that tracing and XLA read: the source of
-this package, versions, the processor, settings. A program that user code is part of has no fingerprint, and is JAX's.
+JAX's cache finds a program by its operations, so it must be traced first, which takes two thirds of the time until a
+small stack trains. The key here is the fingerprint of the stack and everything else that tracing and XLA read: the
+source of this package, versions, the processor, settings. A program with user code has no fingerprint: only JAX's cache
+stores it.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype
 
 
 class Unnamed(Exception):
-    """There is something in a key that has no name which holds in another process."""
+    """Raised for a part of a key that has no name which is valid in another process."""
 
 
 def name_of(key: Hashable, options: dict[str, Any]) -> str | None:
-    """The name on disk of the program of a key, compiled with these options; None where it cannot be kept."""
+    """The file name for the program of a key and these compiler options; None if it cannot be stored."""
     if entries() is None or jax.default_backend() != "cpu":
         return None
     flags = [(flag, value) for flag, value in sorted(jax.config.values.items()) if isinstance(value, PLAIN)]
@@ -55,7 +56,7 @@ def name_of(key: Hashable, options: dict[str, Any]) -> str | None:
 
 
 def load(name: str | None) -> jax.stages.Compiled | None:
-    """The program of that name, or None."""
+    """Read the program of this name; None if there is none."""
     kept = entries()
     if name is None or kept is None or (found := kept.get(name)) is None:
         return None
@@ -71,7 +72,7 @@ def load(name: str | None) -> jax.stages.Compiled | None:
 
 
 def keep(name: str, program: jax.stages.Compiled, traced: jax.stages.Traced) -> None:
-    """Write a program that was compiled just now; not one that calls into this process."""
+    """Write a program that was just compiled, unless it calls Python functions of this process."""
     kept = entries()
     if kept is not None and "callback" not in traced.lower().as_text():
         with contextlib.suppress(ValueError, NotImplementedError):  # a program with large constants has no such form
@@ -79,7 +80,7 @@ def keep(name: str, program: jax.stages.Compiled, traced: jax.stages.Traced) -> 
 
 
 def _text(value: Any) -> str:
-    """What stands for a part of a key, the same in each process."""
+    """The text for a part of a key, which is the same in each process."""
     if isinstance(value, (tuple, list)):
         return f"({','.join(map(_text, value))})"
     if isinstance(value, frozenset):
@@ -107,7 +108,7 @@ def _text(value: Any) -> str:
 
 @functools.cache
 def _surroundings() -> tuple[Any, ...]:
-    """What a program depends on in this process, whatever its key."""
+    """The facts of this process on which every program depends."""
     native = onednn()
     files = [*Path(PACKAGE).rglob("*.py"), *(Path(str(native.__file__)).parent.glob("*.so") if native else ())]
     states = sorted((str(path), (state := path.stat()).st_mtime_ns, state.st_size) for path in files)
@@ -117,7 +118,7 @@ def _surroundings() -> tuple[Any, ...]:
 
 
 def _processor() -> tuple[Any, ...]:
-    """Which instructions there are, and how many processors."""
+    """The instructions of the processor, and the number of processors."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

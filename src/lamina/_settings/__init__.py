@@ -1,1 +1,1 @@
-"""Objects that hold settings: how a value is checked, how it stands in a config, and how a name becomes an object."""
+"""Settings of objects: the checks of values, the conversion to configs, and the objects for names."""

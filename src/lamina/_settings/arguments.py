@@ -1,4 +1,4 @@
-"""The types of the settings that many classes share: as they are given, and as they are kept."""
+"""The types of settings that many classes share: the type of the argument, and the type of the stored value."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Result = TypeVar("Result")
 
 
 def overridable(method: Callable[..., Result]) -> Callable[..., Result]:
-    """The method itself. To a type checker it takes anything, so users may override it with arguments of their own."""
+    """Return the method. For type checkers it takes any arguments, so that users may override it with other ones."""
     return method
 
 
-# As they are given.
+# The types of arguments.
 Named: TypeAlias = str | Function | Config | None
 """A function, an object that is called like one, its name or its config."""
 Format: TypeAlias = Literal["channels_last", "channels_first"] | None
@@ -27,7 +27,7 @@ Size: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = Literal["valid", "same"]
 InputShape: TypeAlias = Sequence[int | None] | None
 
-# As they are given and kept.
+# The types of arguments and of stored values.
 Name: TypeAlias = Converted[str | None, str]
 """A name; None is the class's name in snake_case."""
 ActivationSetting: TypeAlias = Converted[Named, Function]

@@ -1,4 +1,4 @@
-"""The functions that check a setting's value and bring it to its type; each raises an `ArgumentError` for a bad one."""
+"""Functions that check the value of a setting and convert it to its type. A bad value is an `ArgumentError`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def positive(value: object) -> int:
 
 
 def up_to(most: int, at_least: int = 1) -> Callable[[object], int]:
-    """A whole number from `at_least` to `most`: of what is done that many times while a program is made."""
+    """A whole number from `at_least` to `most`, for settings that would make tracing take too long."""
 
     def converted(value: object) -> int:
         if not at_least <= integer(value) <= most:
@@ -89,7 +89,7 @@ def fixed_seed(value: object) -> int:
 
 
 def seed_value(value: object) -> int | None:
-    """None, or a whole number that fits into 32 bits; of a `SeedGenerator`, the one that it began with."""
+    """None, or a whole number that fits into 32 bits. For a `SeedGenerator` it is its initial seed."""
     value = getattr(value, "_lamina_drawn", value)
     return None if value is None else fixed_seed(value)
 
@@ -102,7 +102,7 @@ def rate(value: object) -> float:
 
 
 def layer_name(value: object) -> str:
-    """A name of a layer: files hold it, and the paths of weights begin with it."""
+    """A name of a layer, which is stored in files and begins the paths of weights."""
     controls = {character for character in str(value) if unicodedata.category(character) in ("Cc", "Cs")}
     if not isinstance(value, str) or not 1 <= len(value) <= 128 or {*"/\\", *controls} & set(value):
         raise ArgumentError("a name is a string without '/', '\\' and control characters, of 1 to 128 characters.")
@@ -123,24 +123,24 @@ def one_of(*choices: T) -> Callable[[object], T]:
 
 
 def word(*choices: T) -> Callable[[object], T]:
-    """One of a few words, in whatever case."""
+    """One of a few words, in upper or lower case."""
     choice = one_of(*choices)
     return lambda value: choice(value.lower() if isinstance(value, str) else value)
 
 
 def checked(function: str, name: str, convert: Callable[[object], T], value: object) -> T:
-    """`convert(value)`, with errors that name the argument."""
+    """Return `convert(value)`. Its errors name the argument."""
     try:
         return convert(value)
     except LaminaError as error:
         raise type(error)(f"{function}({name}={short(value)}): {error}") from None
     except (TypeError, ValueError, LookupError, OverflowError) as error:
-        # A converter need not know all that a config of a broken file may hold.
+        # The config of a broken file may hold values that no converter expects.
         raise ArgumentError(f"{function}({name}={short(value)}): the value does not fit: {error}.") from None
 
 
 def optional(convert: Callable[[object], T]) -> Callable[[object], T | None]:
-    """None, or what `convert` takes."""
+    """None, or a value for `convert`."""
     return lambda value: None if value is None else convert(value)
 
 
@@ -163,7 +163,7 @@ def short(value: Any, limit: int = 60) -> str:
 def per_axis(
     rank: int, convert: Callable[[Any], Any] = positive, wanted: str = "one value, or one for each of {rank} axes"
 ) -> Callable[[object], tuple[Any, ...]]:
-    """A setting's converter: one value for all of `rank` axes, or a sequence with one for each."""
+    """Make a converter for one value for all of `rank` axes, or a sequence with one for each."""
 
     def converted(value: object) -> tuple[Any, ...]:
         if not isinstance(value, (tuple, list)):

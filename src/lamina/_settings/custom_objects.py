@@ -18,34 +18,34 @@ from lamina.errors import ArgumentError, UnknownNameError
 T = TypeVar("T")
 
 registered: dict[str, Any] = {}
-"""What `get_custom_objects` returns: the names that `register_keras_serializable` made, and those that users add."""
+"""The dict that `get_custom_objects` returns, with the names of `register_keras_serializable` and the user's own."""
 _names: dict[object, str] = {}
 _scope: ContextVar[dict[str, Any]] = ContextVar("custom_object_scope", default={})  # noqa: B039  # never changed
 
 
 @dataclass
 class Opening:
-    """One call that makes objects from a config: what it was told, and what it has made so far."""
+    """The arguments of a call that makes objects from a config, and the objects that it has made so far."""
 
     given: dict[str, Any] = field(default_factory=dict)
-    """The user's own classes and functions by name; here alone a name may stand for something else than usual."""
+    """The user's own classes and functions by name. Only these may replace a built-in name."""
     skip: Collection[str] = ()
-    """The names of what may be missing."""
+    """The names that may be missing."""
     left_out: list[str] = field(default_factory=list)
-    """What was missing, and why."""
+    """The missing names, with the reasons."""
     shared: dict[tuple[int, type], Any] = field(default_factory=dict)
     """The objects that the config names several times, by their ids."""
 
 
 class LeftOutError(UnknownNameError):
-    """Something of a config that `skip` leaves out; whoever holds it goes on without it."""
+    """Raised for a part of a config that `skip` leaves out. The object that contains it is made without it."""
 
 
 _opening: ContextVar[Opening | None] = ContextVar("opening", default=None)
 
 
 def opening() -> Opening:
-    """The call under way; an empty one where there is none."""
+    """The call that runs now; an empty one if there is none."""
     return _opening.get() or Opening()
 
 
@@ -53,7 +53,7 @@ def opening() -> Opening:
 def known(
     custom_objects: dict[str, Any] | None, skip: Collection[str] = (), left_out: list[str] | None = None
 ) -> Iterator[Opening]:
-    """Inside this context every family also finds the names of `custom_objects`, to any depth."""
+    """A context in which every registry also finds the names of `custom_objects`."""
     if custom_objects is not None and not isinstance(custom_objects, dict):
         raise ArgumentError(f"custom_objects is a dict, {{'Name': Name}}; got {short(custom_objects)}.")
     outer = _opening.get()
@@ -69,7 +69,7 @@ def known(
 
 
 class CustomObjectScope:
-    """A context in which all calls know your own classes and functions by name.
+    """A context in which all calls find your own classes and functions by name.
 
     >>> from lamina import activations
     >>> with CustomObjectScope({"double": lambda x: 2 * x}):

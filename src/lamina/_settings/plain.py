@@ -1,4 +1,4 @@
-"""Values that JSON has no form of, in the form that Keras's configs give them."""
+"""Reads values that JSON cannot express, in the form that Keras's configs use for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEEPEST = 32
 
 
 def _array(value: Any, dtype: Any) -> HostArray:
-    """An array of numbers, from lists in lists."""
+    """Convert nested lists to an array of numbers."""
     if dtype not in NUMBERS:
         raise ArgumentError(f"expected the dtype of an array of numbers, got {short(dtype)}.")
     depth, first = 0, value
@@ -37,7 +37,7 @@ def _array(value: Any, dtype: Any) -> HostArray:
 
 
 def plain(config: Any) -> Any:
-    """The value that a config stands for; anything else as it is."""
+    """The value that a config describes; any other value is returned unchanged."""
     kind, told = (config.get("class_name"), config.get("config")) if isinstance(config, dict) else (None, None)
     if not isinstance(kind, str) or kind not in PLAIN:
         return config

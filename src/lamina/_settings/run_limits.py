@@ -35,7 +35,7 @@ def set_limit(of: str, value: object) -> None:
 
 
 def limited_epochs(epochs: int) -> int:
-    """The last epoch, where `epochs` are asked for."""
+    """The number of epochs, limited by `config.max_epochs()`."""
     most = limits["epochs"] or epochs
     if most < epochs:
         warn(f"fit ends after epoch {most} of {epochs}: config.max_epochs() is {most}.")
@@ -43,7 +43,7 @@ def limited_epochs(epochs: int) -> int:
 
 
 def say_out_of_data(name: str, came: int, asked: int | None, last: bool = False) -> None:
-    """Warn that an epoch ends before the steps that were asked for, since the data end; None is all of the data."""
+    """Warn that the data ended before the `asked` number of steps; None asks for all of the data."""
     many, after = f"{came} of {asked}" if came else "none", " It can be read once, so the training ends here." * last
     warn(
         f"{name} ran out of batches: {many} in this epoch.{after}\n"
@@ -53,7 +53,12 @@ def say_out_of_data(name: str, came: int, asked: int | None, last: bool = False)
 
 
 def limited_steps(steps: int | None, known: int | None) -> int | None:
-    """The steps of an epoch, where `steps` are asked for, or all of the data, which has so many as are `known`."""
+    """The steps of an epoch, limited by `config.max_steps_per_epoch()`.
+
+    Args:
+        steps: the number that the user asks for; None asks for all of the data.
+        known: the number of steps in all of the data, if it is known.
+    """
     most, wanted = limits["steps"], known if steps is None else steps
     if not most or (wanted is not None and wanted <= most):
         return steps

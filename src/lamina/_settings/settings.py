@@ -4,8 +4,8 @@
         max_value: float = 2
         axis: int = setting(integer, default=0)
 
-Layers, initializers, regularizers, constraints, optimizers, losses and metrics are all written so. A class
-with an `__init__` of its own, as in Keras, works too: then its arguments are what it was called with.
+Layers, initializers, regularizers, constraints, optimizers, losses and metrics are all written in this way. A class
+with an `__init__` of its own, as in Keras, works too: its config holds the arguments of that `__init__`.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class Setting(NamedTuple):
     """One field of a class."""
 
     convert: Callable[[Any], Any] | None = None
-    """Checks a value and brings it to its type."""
+    """A function that checks a value and converts it."""
     default: Any = MISSING
     kw_only: bool = False
     alias: str | None = None
-    """The argument's name, where it is not the field's."""
+    """The argument's name if it differs from the field's name."""
     state: str | None = None
-    """Under which name the value stands in the object's state; "" where it stands in the attribute of its name."""
+    """The name of the value in the object's state; "" if the value is stored in an attribute of the object."""
     init: bool = True
-    """Whether it is an argument; else it is an attribute that begins at its default."""
+    """Whether it is an argument. If not, it is an attribute with the default as initial value."""
     in_config: bool = True
-    """Whether `get_config` has it."""
+    """Whether `get_config` returns it."""
     annotation: Any = MISSING
     module: str = ""
     """The module whose names the annotation uses."""
@@ -56,17 +56,17 @@ def setting(
     convert: Callable[[Any], Any] | None = None, *, default: Any = MISSING, kw_only: bool = False,
     alias: str | None = None, state: str | None = None, in_config: bool = True, init: bool = True,
 ) -> Any:  # fmt: skip
-    """A field whose value is passed through `convert`, which raises an `ArgumentError` for a bad one.
+    """Declare a field whose values are converted by `convert`, which raises an `ArgumentError` for a bad value.
 
-    A field keeps its place among the arguments where a subclass declares it again, as for every type checker. A class
-    that has the argument at another place sets the inherited field to `init=False`, and declares one with an `alias`.
+    A field keeps its place among the arguments if a subclass declares it again, as for type checkers. A class that has
+    the argument at another place sets the inherited field to `init=False`, and declares a new one with an `alias`.
 
     Args:
-        alias: the argument's name, where the field is called `_lamina_...`.
-        state: under which name the value of such a field stands in the object's state: unless told, where that of the
-            inherited argument stands, and if there is none, as `...`.
-        in_config: whether `get_config` has it.
-        init: False for an attribute that is no argument, or no more, and that begins at `default`.
+        alias: the name of the argument if the field is called `_lamina_...`.
+        state: the name of the value of such a field in the object's state. By default the value is stored in the place
+            of the inherited argument with this alias; if there is none, under the name `...`.
+        in_config: whether `get_config` returns it.
+        init: False for an attribute that is not an argument, with `default` as initial value.
     """
     return Setting(convert, default, kw_only, alias, state, init, in_config)
 
@@ -87,20 +87,20 @@ class Converted(Generic[Given, Kept]):
 
 @dataclass(eq=False, repr=False)
 class State(ByName):
-    """The state of an object in use, beside its settings: the one attribute `_lamina`, so that user names stay free."""
+    """The run-time state of an object. It is in the one attribute `_lamina`, so that users may use all other names."""
 
     arguments: dict[str, Any] | None = None
-    """What a class's own `__init__` was called with."""
+    """The arguments of a user's own `__init__`."""
 
     def compiled_in(self) -> list[tuple[str, object]]:
-        """What a compiled program depends on, besides the attributes."""
+        """The values on which a compiled program depends, besides the attributes."""
         return []
 
 
 class _FieldSignature:
-    """What `inspect.signature` and `help` show of a class: its own `__init__`, else its fields.
+    """The `__signature__` of a class for `inspect.signature` and `help`: that of its `__init__`, else its fields.
 
-    An object has no such attribute: its signature is that of `__call__`.
+    Objects have no such attribute, so their signature is that of `__call__`.
     """
 
     def __get__(self, instance: object, owner: type[Configured]) -> inspect.Signature:
@@ -114,11 +114,11 @@ class _FieldSignature:
 
 @dataclass_transform(eq_default=False, field_specifiers=(setting,))
 class _Fields(ByName):
-    """What makes type checkers read the fields of `Configured`, and of its subclasses, as arguments."""
+    """The base that makes type checkers read the fields of `Configured` and its subclasses as arguments."""
 
 
 class Configured(_Fields):
-    """Base of every object that holds settings."""
+    """The base class of objects with settings."""
 
     _lamina: State = setting(init=False)
     _lamina_state: ClassVar[type[State]] = State
@@ -130,9 +130,9 @@ class Configured(_Fields):
     _lamina_module: ClassVar[str | None] = None
     """The module under which Keras's files name the built-in classes; None for the user's own."""
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset()
-    """Settings that Keras's configs lack; our configs have them only where they differ from the default."""
+    """Settings that Keras's configs do not have. Our configs have them only if they differ from the default."""
     _lamina_constants: ClassVar[dict[str, Any]] = {}
-    """Keys of Keras's configs that the class has no argument for, each with the only value that it has here."""
+    """Keys of Keras's configs without an argument here, each with the only value that is accepted."""
 
     if not TYPE_CHECKING:
         __signature__ = _FieldSignature()
@@ -191,7 +191,7 @@ class Configured(_Fields):
         self.__post_init__()
 
     def __post_init__(self) -> None:
-        """Check what no single argument shows; called when all of them are set."""
+        """Check the arguments together. Called after all of them are set."""
 
     if not TYPE_CHECKING:  # else every attribute would be known to a type checker
 
@@ -202,13 +202,13 @@ class Configured(_Fields):
             raise missing_member(self, name)
 
     def _lamina_twin(self) -> Self:
-        """A copy that holds the same objects, with a state of its own."""
+        """A shallow copy with its own state."""
         twin = object.__new__(type(self))
         vars(twin).update(vars(self), _lamina=copy.copy(self._lamina))
         return twin
 
     def __copy__(self) -> Self:
-        """An object of its own, as in Keras: what is assigned to the copy does not change this one."""
+        """A copy, as in Keras: assignments to the copy do not change this object."""
         return copy.deepcopy(self)
 
     def _lamina_arguments(self) -> dict[str, Any]:
@@ -227,7 +227,7 @@ class Configured(_Fields):
     @classmethod
     @user_facing
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """An object with the settings that `get_config` returned, here or in Keras, also an older one."""
+        """Make an object with the settings that `get_config` returned, here or in any version of Keras."""
         return cls(**of_today(cls, config, arguments_of(cls)))
 
     def __repr__(self) -> str:
@@ -257,15 +257,15 @@ def value_of(thing: Configured, name: str) -> Any:
 
 
 def _declared(kind: type[Configured]) -> Iterator[tuple[str, Setting]]:
-    """What a class and its bases declare, by the fields' own names, from the last base to the class itself.
+    """The fields that a class and its bases declare, by their own names, from the last base to the class itself.
 
-    In a dict of them a field that is declared again keeps its place, as for type checkers.
+    In a dict of these, a field that is declared again keeps its place, as for type checkers.
     """
     return (item for each in reversed(kind.__mro__) for item in vars(each).get("_lamina_declared", {}).items())
 
 
 def names_of(kind: type[Configured]) -> dict[str, str]:
-    """For each argument the field that counts: the one that was declared last."""
+    """For each argument, the field that was declared last."""
     return {field.alias or name: name for name, field in _declared(kind)}
 
 
@@ -275,7 +275,7 @@ def arguments_of(kind: type[Configured]) -> Collection[str]:
 
 
 def signature_of(kind: type[Configured]) -> inspect.Signature:
-    """The signature that the fields make, with their types; made when it is first asked for."""
+    """The signature of a class from its fields, with their types. It is made at the first use."""
     known = vars(kind).get("_lamina_signature")
     if known is None:
         by_position, by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
@@ -289,7 +289,7 @@ def signature_of(kind: type[Configured]) -> inspect.Signature:
 
 
 def _recording(init: Callable[..., None]) -> Callable[..., None]:
-    """A user's own `__init__` that notes its arguments, from which `get_config` answers."""
+    """Make a user's own `__init__` store its arguments for `get_config`."""
     signature = inspect.signature(init)
     takes = [p.name for p in list(signature.parameters.values())[1:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     rest = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL), "")
@@ -319,7 +319,7 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def _type_of(field: Setting) -> Any:
-    """The type of the values that a field takes, as far as its annotation can be evaluated."""
+    """The type of a field's values, if its annotation can be evaluated."""
     kind = field.annotation
     if isinstance(kind, str):
         try:
@@ -330,7 +330,7 @@ def _type_of(field: Setting) -> Any:
 
 
 def _is_default(field: Setting, plain: object) -> bool:
-    """Whether a value, as plain data, is the field's default, or that for each of several axes."""
+    """Whether a value, as plain data, is the field's default, or the default for each of several axes."""
     default = serialize(field.convert(field.default) if field.convert else field.default)
     if not isinstance(plain, (list, tuple)):
         return bool(plain == default)
@@ -338,7 +338,7 @@ def _is_default(field: Setting, plain: object) -> bool:
 
 
 def serialize(value: Any) -> Any:
-    """A setting as plain data, in the form of Keras's configs."""
+    """Convert a setting to plain data, in the form of Keras's configs."""
     if hasattr(value, "__wrapped__") and (built_in(value) or of_library(value, "lamina")):
         value = value.__wrapped__  # the user's own function, where it was adapted
     if hasattr(value, "get_config") and not isinstance(value, type):
@@ -369,18 +369,18 @@ def serialize(value: Any) -> Any:
 
 
 def built_in(thing: object) -> bool:
-    """Whether an object is of a class of this package, and not of the user's own."""
+    """Whether the class of an object belongs to this package, and not to the user."""
     return of_library(type(thing), "lamina")
 
 
 def _module_in_files(users: Any) -> str:
-    """The module that a file names for the user's own function or class, which may claim to be one of ours."""
+    """The module of the user's own function or class in files. Its `__module__` may claim to be ours."""
     name = str(users.__module__)
     return "__main__" if name.partition(".")[0] in ("builtins", "keras", "lamina") else name
 
 
 def _described(thing: Any) -> dict[str, Any]:
-    """The class of an object and its settings; of a layer also what it was built for, of a model how it is compiled."""
+    """The config of an object: its class and settings, the shapes of a built layer, and how a model is compiled."""
     kind, ours = type(thing), built_in(thing)
     described = {
         "module": kind._lamina_module if ours else _module_in_files(kind),

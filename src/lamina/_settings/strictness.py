@@ -1,17 +1,17 @@
-"""What is refused, and what only said, in this process: a setting for each thing that programs for Keras rely on."""
+"""Settings of the process for cases that are errors here and work in Keras: raise an error, or only warn."""
 
 from __future__ import annotations
 
 from typing import Literal, TypedDict
 
 NonFinite = Literal["raise", "warn", "stop"]
-"""What a loss that is not finite does: end the training with an error, no more than a warning, or end it as if done."""
+"""The response to a loss that is not finite: an error, only a warning, or the end of the training without an error."""
 
 
 class Strictness(TypedDict):
     non_finite: NonFinite
     missing_class: Literal["raise", "warn"]
-    """A class of y that has no weight in `class_weight`; where it is only said, the class weighs 1."""
+    """The response to a class without a weight in `class_weight`. With "warn", its weight is 1."""
     checks: Literal["on", "off"]
     """Whether `fit` looks for probable mistakes in the data and in the run."""
 

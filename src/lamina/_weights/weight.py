@@ -28,22 +28,22 @@ from lamina.errors import ArgumentError, ShapeError
 
 
 class Scope(Protocol):
-    """What stands between a weight and whoever reads or assigns it while a pass is under way."""
+    """The scope of a pass, which handles all reads and assignments of weights while it runs."""
 
     origins: dict[int, tuple[Array, Any]]
     calls: int
-    """How many layers were called by themselves, and how many random numbers drawn outside of layers."""
+    """The number of direct calls of layers and of draws of random numbers outside of layers."""
 
     @property
     def rows(self) -> Array | None:
-        """How many rows of the batch count, () int32; those behind them only fill it up. None where all count."""
+        """The number of rows of the batch that count, () int32; the rows after them only fill it. None if all count."""
 
     @property
     def key(self) -> Array | None: ...
 
     @property
     def draws(self) -> Any:
-        """The keys of the seeds that were given, `random.Draws`."""
+        """The keys for given seeds, a `random.Draws`."""
 
     def read(self, weight: Weight) -> Array: ...
 
@@ -51,11 +51,11 @@ class Scope(Protocol):
 
 
 under_way: ContextVar[Scope | None] = ContextVar("under_way", default=None)
-"""The pass under way. A user's function that reads `model.layers[0].kernel` gets that pass's array, not a constant."""
+"""The pass that runs now. A user's function that reads `model.layers[0].kernel` gets the array of the pass."""
 
 
 class Unset(HostArray):
-    """What stands for the array of a weight whose values come later: zeros that take no memory."""
+    """A placeholder for the array of a weight whose values come later: zeros that take no memory."""
 
     @classmethod
     def of(cls, shape: tuple[int, ...], dtype: DTypeLike) -> Self:
@@ -65,13 +65,13 @@ class Unset(HostArray):
 
 
 values_follow: ContextVar[bool] = ContextVar("values_follow", default=False)
-"""Whether layers make weights without values, while it is not known if a file has arrays of these shapes for them."""
+"""Whether layers make weights without values, because the file that is read may have no arrays of these shapes."""
 
 
 initializers = Registry("initializer")
 """The initializers by name, which `lamina.initializers` adds."""
 _numbers = itertools.count()
-"""The numbers in the names of weights that are given none."""
+"""The numbers in the default names of weights."""
 aggregations = one_of("none", "mean", "sum", "only_first_replica", None)
 synchronizations = one_of("auto", "none", "on_read", "on_write", None)
 
@@ -80,10 +80,10 @@ class Weight(ByName):
     """An array with a name, `keras.Variable`. It can be read like an array, by NumPy and by JAX, and written with
     `assign`.
 
-    A layer that has one in an attribute, a list or a dict has it among its weights. During a pass a layer works on a
-    copy of itself: there its trainable weights are plain arrays, and the others are `Weight`s that `assign` may change,
-    or that a plain assignment to the attribute replaces. The user's own object, read or assigned to during a pass,
-    stands for the same arrays.
+    A weight in an attribute, a list or a dict of a layer is one of the layer's weights. During a pass, a copy of the
+    layer is called. In it, trainable weights are plain arrays, and the others are `Weight`s, which `assign` or an
+    assignment to the attribute changes. If user code reads or assigns the original object during a pass, it uses the
+    same arrays.
 
     >>> w = Weight("ones", (2, 3), name="kernel")
     >>> w.assign(w * 2)
@@ -94,8 +94,8 @@ class Weight(ByName):
 
     Args:
         initializer: the values; or the name of an initializer, or a function of (shape, dtype), which makes them.
-        shape: the shape, where an initializer makes the values.
-        dtype: the dtype; else that of the values, or `floatx` where an initializer makes them.
+        shape: the shape, if an initializer makes the values.
+        dtype: the dtype. The default is the dtype of the values, or `floatx` if an initializer makes them.
         trainable: whether training changes it.
         autocast: whether a layer that computes in 16 bits gets it in 16 bits.
         aggregation, synchronization: how Keras's other backends bring copies on several devices together; here they
@@ -108,18 +108,18 @@ class Weight(ByName):
     """Whether it is the state of a stateful recurrent layer, which every batch updates, in training and in inference:
     such a state belongs to the data, and is not among a layer's `weights`."""
     of_pass: bool = False
-    """Whether it was made for one pass, whose array it holds itself."""
+    """Whether it was made for one pass, and holds the array of that pass itself."""
     first: Any = None
-    """The array that one that was made for a pass began with."""
+    """For a weight that was made for a pass, its initial array."""
     alone: bool = False
-    """Whether a user made it, and neither `add_weight` nor a pass."""
+    """Whether a user made it, and not `add_weight` or a pass."""
     named: bool = True
-    """Whether it was given its name."""
+    """Whether its name was given."""
     aggregation: str = "none"
     synchronization: str = "auto"
     overwrite_with_gradient: bool = False
     home: Home | None = None
-    """The thread that has trained it last."""
+    """The thread that trained it last."""
     busy: bool = False
     """Whether it is trained now."""
 
@@ -132,7 +132,7 @@ class Weight(ByName):
     ) -> None:  # fmt: skip
         self.array: Any = _first(initializer, shape, dtype)  # an array, or what stands for one until it is made
         self.shown = True
-        """Whether someone outside may hold the array; a program that overwrites what it is given gets a copy then."""
+        """Whether user code may hold the array. A program that overwrites its arguments then gets a copy."""
         self.alone, self.named = path is None, name is not None
         if name is None:
             number = next(_numbers)
@@ -150,7 +150,7 @@ class Weight(ByName):
 
     @property
     def value(self) -> Array:
-        """The array: that of the pass under way, else the one that the weight holds."""
+        """The array: during a pass the array of the pass, else the one that the weight holds."""
         self.shown = True
         return read(self)
 
@@ -171,7 +171,7 @@ class Weight(ByName):
         return str(self.array.dtype)
 
     def numpy(self) -> HostArray:
-        """The values, as a NumPy array of its own."""
+        """The values, as a new NumPy array."""
         return np.array(read(self))
 
     @user_facing
@@ -203,7 +203,7 @@ class Weight(ByName):
 
     @property
     def _lamina_place(self) -> Hashable:
-        """What it is known by while it is read; two views of one array have the same."""
+        """The identity of the array in a read of several weights. Two views of one array have the same one."""
         return id(self)
 
     def __jax_array__(self) -> Array:
@@ -282,19 +282,19 @@ def _first(initializer: object, shape: int | Sequence[int | None] | None, dtype:
 
 
 def read(weight: Weight) -> Array:
-    """The array, for a use that hands it to nobody: one that was shown to the user is copied before a step."""
+    """The array, for a use that does not pass it to user code. So it is not marked as `shown`."""
     now = None if weight.of_pass else under_way.get()
     array: Array = latest((weight,))[0] if now is None else now.read(weight)
     return array
 
 
 def read_all(weights: Sequence[Weight]) -> list[Array]:
-    """The arrays of weights, as they all were at one moment."""
+    """The arrays of weights, all from the same moment."""
     return latest(weights) if under_way.get() is None else [read(weight) for weight in weights]
 
 
 def fits(weights: Sequence[Weight], store: Mapping[str, ArrayLike]) -> bool:
-    """Whether the store has an array of the right shape for each of the weights, "0", "1", ..., and nothing else."""
+    """Whether the store has an array of the right shape for each weight, under "0", "1", ..., and no other arrays."""
     numbers = [str(number) for number in range(len(weights))]
     return store.keys() == set(numbers) and all(
         np.shape(store[number]) == weight.shape for number, weight in zip(numbers, weights, strict=True)
@@ -302,7 +302,7 @@ def fits(weights: Sequence[Weight], store: Mapping[str, ArrayLike]) -> bool:
 
 
 def assign_all(weights: Sequence[Weight], store: Mapping[str, ArrayLike], owner: str) -> None:
-    """Assign "0", "1", ... of a store to the weights, in this order."""
+    """Assign the arrays "0", "1", ... of a store to the weights, in this order."""
     if not fits(weights, store):
         raise ShapeError(
             f"{owner} has {', '.join(f'{w.name} {w.shape}' for w in weights) or 'no weights'}; the store has "
