@@ -59,7 +59,7 @@ def set_non_finite(does: NonFinite) -> None:
     """Set the response to a loss that is NaN or infinite, for all later calls of `fit` and `train_on_batch`.
 
     - "raise": `fit` raises a `NonFiniteError`, and the weights are those from before that epoch.
-    - "warn": `fit` goes on with a warning, as Keras does. The history holds NaN from there on.
+    - "warn": `fit` continues with a warning, as Keras does. The history has NaN from there on.
     - "stop": `fit` ends with that step and a warning, and the weights are those from before it. `train_on_batch` sets
       `model.stop_training`.
 
@@ -101,7 +101,7 @@ def set_checks(checks: Checks) -> None:
 
 
 def max_epochs() -> int | None:
-    """The last epoch of any `fit`, as `set_max_epochs` or the environment variable KERAS_MAX_EPOCHS set it, or None."""
+    """The last epoch of each `fit`, set by `set_max_epochs` or the environment variable KERAS_MAX_EPOCHS, or None."""
     return limits["epochs"]
 
 
@@ -118,16 +118,17 @@ def set_max_epochs(max_epochs: int | None) -> None:
 
 
 def max_steps_per_epoch() -> int | None:
-    """The most steps of any epoch, as `set_max_steps_per_epoch` or the environment variable KERAS_MAX_STEPS_PER_EPOCH
-    set them; else None.
+    """The most steps of an epoch, which `set_max_steps_per_epoch` or the environment variable
+    KERAS_MAX_STEPS_PER_EPOCH sets, or None.
     """
     return limits["steps"]
 
 
 @user_facing
 def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
-    """Let each epoch of `fit`, each validation, `evaluate` and `predict` make so many steps at the most, with a
-    warning, to try out a program; None sets no limit.
+    """Limit the steps of each epoch of `fit`, each validation, `evaluate` and `predict`, to try out a program.
+
+    A run that reaches the limit gives a warning. None sets no limit.
 
     The next epoch of `fit` continues in the data where the last one ended, as with `steps_per_epoch`.
     """
@@ -140,12 +141,12 @@ def backend() -> str:
 
 
 def enable_interactive_logging() -> None:
-    """Let `verbose="auto"` show a bar on a terminal and in a notebook. This is the default."""
+    """Make `verbose="auto"` show a bar on a terminal and in a notebook. This is the default."""
     shown["interactive"] = True
 
 
 def disable_interactive_logging() -> None:
-    """Let `verbose="auto"` print one line per epoch, also on a terminal."""
+    """Make `verbose="auto"` print one line per epoch, also on a terminal."""
     shown["interactive"] = False
 
 
@@ -175,12 +176,12 @@ _flash: dict[str, bool | None] = {"attention": None}
 
 
 def enable_flash_attention() -> None:
-    """Let each attention layer choose its computation by its `flash_attention`. This is the default."""
+    """Make each attention layer choose its computation by its `flash_attention`. This is the default."""
     _flash["attention"] = None
 
 
 def disable_flash_attention() -> None:
-    """Let attention layers without `flash_attention=` use the usual formula, as in Keras."""
+    """Make attention layers without `flash_attention=` use the usual formula, as in Keras."""
     _flash["attention"] = False
 
 

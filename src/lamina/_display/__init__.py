@@ -1,6 +1,6 @@
-"""What is shown to the user: the progress of a run, tables, learning curves.
+"""Output for the user: the progress of a run, tables, learning curves.
 
-Those that print tables are loaded when they are first used, because importing rich would make `import lamina` slower.
+The modules that need rich are imported at their first use, so that `import lamina` is fast.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `verbose="rich"` says besides: the rows a second, the memory, and the time that the whole run still takes."""
+"""The additional values of `verbose="rich"`: the rows per second, the memory, and the time left for the whole run."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 def details(per_step: float, rows: int | None, left: float | None) -> str:
-    """The details in one text; what is not known is left out.
+    """Format the details; unknown values are left out.
 
     >>> details(0.002, rows=32, left=75).replace(f" - {memory()}", "")
     '16,000 rows/s - ETA 1:15'
 
     Args:
         per_step: the seconds of a step.
-        rows: how many rows a step has.
+        rows: the number of rows in a step.
         left: the seconds until the end of the run.
     """
     speed = f"{rows / per_step:,.0f} rows/s" if rows and per_step else ""
@@ -21,7 +21,7 @@ def details(per_step: float, rows: int | None, left: float | None) -> str:
 
 
 def memory() -> str:
-    """The memory of the process, without that of an accelerator: on Linux; elsewhere an empty text."""
+    """The memory of the process, without that of an accelerator, on Linux; "" on other systems."""
     try:
         fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return f"{int(fields['VmRSS'].split()[0]) / 1024:,.0f} MB"

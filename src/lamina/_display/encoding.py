@@ -1,4 +1,4 @@
-"""Output whose encoding lacks a character, such as a Windows code page for a layer's name in Korean."""
+"""Output in an encoding without some characters, such as a Windows code page for a layer's name in Korean."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TextIO, cast
 
 
 class Writable:
-    """A text file that writes a character which its encoding lacks as an escape, instead of raising an error.
+    """A text file that writes characters which its encoding does not have as escapes, instead of raising an error.
 
     >>> import io
     >>> file = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
@@ -27,10 +27,10 @@ class Writable:
 
 
 def output() -> TextIO:
-    """Standard output, which takes any character."""
+    """Standard output that accepts any character."""
     return cast(TextIO, Writable(sys.stdout))
 
 
 def say(line: str) -> None:
-    """Print a line at once."""
+    """Print a line without buffering."""
     print(line, file=output() if sys.stdout else None, flush=True)

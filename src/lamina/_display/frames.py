@@ -1,4 +1,4 @@
-"""Frames of pandas, which is loaded when a user asks for one."""
+"""Frames of pandas, which is imported at the first use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lamina.errors import MissingPackageError
 
 
 def pandas_for(method: str, instead: str) -> Any:
-    """The module pandas, for a method that returns a frame; without it, an error names the attribute to read."""
+    """Import pandas for a method that returns a frame. Without pandas, the error names the attribute to read."""
     try:
         import pandas
     except ImportError:

@@ -1,6 +1,6 @@
-"""Tables and curves for a notebook: plain HTML and SVG, in the page's own colours, with no script, style or font.
+"""Tables and curves for a notebook: plain HTML and SVG in the colours of the page, without scripts, styles or fonts.
 
-A text from the user is escaped here, so that no name of a layer or a metric can be markup.
+Texts from the user are escaped here, so that the name of a layer or a metric cannot be markup.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import NamedTuple
 from lamina._display.plots import Curve, curves, number, order
 
 TRAINING, VALIDATION = "#c17d11", "#3584e4"
-"""Colours that can be seen on white and on black."""
+"""Colours that are visible on white and on black."""
 WIDTH, HEIGHT, LEFT, TOP = 260, 110, 58, 26
-"""The area of the curves, and the room for the numbers left of it and for the title above it."""
+"""The size of the curves' area, and of the margins for the numbers on the left and the title above."""
 POINTS = 200
-"""The most points of a curve. More would not be seen in a panel this wide, and make the notebook's file large."""
+"""The most points of a curve. More would not be visible in a panel, and would make the notebook's file large."""
 SHOWN = 50
 """The most rows of a table and the most curves of a panel."""
 CELL = "text-align:{};padding:3px 8px;white-space:{};border-top:1px solid #8886"
 
 
 class Line(NamedTuple):
-    """One curve of a panel. Its name stands in the legend, if there are several names."""
+    """One curve of a panel. The legend shows its name if there are several names."""
 
     name: str
     curve: Curve
@@ -36,14 +36,14 @@ class Line(NamedTuple):
 def table(
     title: str, headings: Sequence[str], rows: Sequence[Sequence[object]], notes: Iterable[str] = (), texts: int = 1
 ) -> str:
-    """A table with a title above and notes below.
+    """Make a table with a title above and notes below.
 
     Args:
         title: the title.
         headings: the names of the columns.
         rows: the cells of each row, of which at most `SHOWN` are shown.
         notes: one line each.
-        texts: how many of the first columns are texts, which stand on the left. Numbers stand on the right.
+        texts: the number of the first columns with texts, which are aligned left. Numbers are aligned right.
     """
     notes = [*notes, *[f"{SHOWN} of {len(rows)} rows are shown."] * (len(rows) > SHOWN)]
     sides = [("left", "pre-wrap") if column < texts else ("right", "pre") for column in range(len(headings))]
@@ -59,7 +59,7 @@ def table(
 
 
 def learning_curves(histories: Sequence[object], strong: int = 1) -> str:
-    """A panel for each quantity with the training and the validation of each history; the first `strong` stand out."""
+    """A panel for each quantity, with training and validation of each history. The first `strong` are darker."""
     panels: dict[str, list[Line]] = {}
     for place, history in enumerate(histories[:SHOWN]):
         for name, curve in curves(history).items():
@@ -98,7 +98,7 @@ def shown(value: object) -> str:
 
 
 def panel(title: str, lines: Sequence[Line]) -> str:
-    """Curves over the epochs as SVG. Values that are not finite leave a gap; without others nothing is drawn."""
+    """Curves over the epochs as SVG. Values that are not finite leave a gap; a curve of only these is not drawn."""
     points = [(x, y) for line in lines for x, y in zip(*line.curve, strict=True) if math.isfinite(y)]
     if not points:
         return ""
@@ -120,7 +120,7 @@ def panel(title: str, lines: Sequence[Line]) -> str:
         x = LEFT + WIDTH - 85 * place
         shapes.append(f'<path d="M{x - 72} 10h12" stroke="{colour}" stroke-width="2.5"/>')
         shapes.append(f'<text x="{x - 56}" y="14">{escape(name)}</text>')
-    for line in reversed(lines):  # the first line stands out, so it is drawn last
+    for line in reversed(lines):  # the first line is drawn last, above the others
         every = math.ceil(len(line.curve[0]) / POINTS)
         kept = list(zip(*line.curve, strict=True))[::every]
         for finite, group in groupby(kept, lambda point: math.isfinite(point[1])):

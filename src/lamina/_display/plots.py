@@ -131,7 +131,7 @@ def _panel(axes: Axes, name: str, training: Curve | None, validation: Curve | No
 
 
 def _mark(axes: Axes, best: int, curve: Curve, color: str) -> None:
-    """Draw a dot and a dotted line at the best epoch, and write its value above the panel, where no curve is."""
+    """Draw a dot and a dotted line at the best epoch, and write its value above the panel."""
     value = curve[1][list(curve[0]).index(best)]
     axes.axvline(best, color=FAINT, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0)
     axes.plot([best], [value], "o", color=color, markersize=8, markeredgecolor="white", markeredgewidth=1.5, zorder=5)

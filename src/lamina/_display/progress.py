@@ -1,4 +1,4 @@
-"""How far a `fit`, `evaluate` or `predict` is: a bar on a terminal and in a notebook, else one line an epoch."""
+"""The progress of `fit`, `evaluate` and `predict`: a bar on a terminal or in a notebook, else a line for each epoch."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from lamina._display.verbosity import level
 INTERVAL = 0.1
 """Seconds between two drawings of the bar. Drawing costs about a millisecond, and reads the numbers back."""
 SILENCE = 60.0
-"""Seconds after which a file is told that an epoch goes on."""
+"""The seconds between two lines about a long epoch in a file."""
 WIDTH = 20
 TOGETHER = 50
-"""How many finished epochs one output of a notebook holds: all of its text is sent again with each drawing."""
+"""The most finished epochs in one output of a notebook, because all of its text is sent again with each drawing."""
 
 
 class Progress:
@@ -41,15 +41,15 @@ class Progress:
     Epoch 1/5 - 79/79 - 0s - ... - loss: 0.4100 - val_loss: 0.3900
 
     Args:
-        verbose: 0 shows nothing, 1 or "auto" a bar where there is a terminal or a notebook, 2 one line an epoch, 3
-            the number of each. "rich" is 1 with the rows a second, the memory, and the time that is left of all epochs.
-        epochs: how many in all, counted from the very first; None for evaluate and predict.
-        steps: how many make an epoch; None if only its end will tell.
-        initial_epoch: the epoch of the first `begin` that names none.
-        unit: what a step is called.
-        width: how many characters the bar has at most.
+        verbose: 0 shows nothing, 1 or "auto" a bar on a terminal or in a notebook, 2 one line for each epoch, 3 the
+            number of each epoch. "rich" is 1 with rows per second, the memory, and the time left for all epochs.
+        epochs: the number of all epochs, those before `initial_epoch` included; None for evaluate and predict.
+        steps: the number of steps in an epoch; None if it is not known yet.
+        initial_epoch: the epoch of the first `begin` without an epoch.
+        unit: the name of a step.
+        width: the most characters of the bar.
         interval: the seconds between two drawings of the bar.
-        rows: how many rows a step has, where that is known.
+        rows: the number of rows in a step, if it is known.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Progress:
         self._drawn = self._validation_took = 0.0
 
     def begin(self, epoch: int | None = None) -> None:
-        """A new epoch, counted from 0, begins; if None, the one after the last."""
+        """Begin an epoch, counted from 0; None begins the one after the last."""
         epoch = self._next_epoch if epoch is None else epoch
         self._next_epoch = epoch + 1
         self._heading = f"Epoch {epoch + 1}/{self.epochs}" if self.epochs and self.epochs > 1 else ""
@@ -96,18 +96,18 @@ class Progress:
         self._show_sometimes()
 
     def update(self, step: int, logs: dict[str, Any] | None = None) -> None:
-        """`step` steps of the epoch are done. The values of `logs` are read only when they are drawn."""
+        """Record that `step` steps of the epoch are done. The values of `logs` are read only for a drawing."""
         self._seen, self._logs, self._latest = step, logs, time.perf_counter()
         self._first = self._first or (step, self._latest)
-        self._show_sometimes(at_once=self._shown and step == self.steps)  # what comes now may take long
+        self._show_sometimes(at_once=self._shown and step == self.steps)  # the validation may take long
 
     def validate(self, step: int) -> None:
-        """`step` steps of the epoch's validation are done."""
+        """Record that `step` steps of the epoch's validation are done."""
         self._validated = step
         self._show_sometimes()
 
     def end(self, logs: dict[str, Any] | None = None) -> None:
-        """The epoch is over, and its validation too."""
+        """End the epoch, after its validation."""
         self._validation_took = time.perf_counter() - self._latest
         self._seen = self._seen or self.steps or 0
         self.steps = self.steps or self._seen
@@ -162,7 +162,7 @@ class Progress:
         return next((line for line in lines if cell_len(line) <= width), "\n".join(wrapped).replace("\0", " "))
 
     def _bar(self, console: Console) -> Text:
-        """The epoch in one line. What does not fit is left out: of the bar, the speed, and of the numbers."""
+        """The epoch in one line. If it does not fit, the bar is shorter, and speed and some metrics are left out."""
         left, speed, words = self._stage(), "", _words(self._logs)
         if self._seen:  # else the first step is being compiled
             seconds = self._per_step() * (self.steps - self._seen) if self.steps else self._latest - self._start
@@ -188,7 +188,7 @@ class Progress:
         return f"{self._seen:{len(str(self.steps))}}/{self.steps}" if self.steps else f"{self._seen:7}/Unknown"
 
     def _per_step(self) -> float:
-        """Seconds a step; without the first ones where there are more, because these wait for the compiler."""
+        """The seconds per step. The first steps, which wait for the compiler, do not count if there are more."""
         if self._first and self._seen > self._first[0]:
             return (self._latest - self._first[1]) / (self._seen - self._first[0])
         return (self._latest - self._start) / max(self._seen, 1)
@@ -201,7 +201,7 @@ class Progress:
         return f"{number}/{self.unit}"
 
     def _details(self) -> str:
-        """Rows a second, memory, and the time until the end: that of the steps and validations that are left."""
+        """The rows per second, the memory, and the time for the remaining steps and validations."""
         if not self._rich:
             return ""
         left = None
@@ -218,16 +218,16 @@ class Screen(Protocol):
     def show(self, bar: Text) -> None: ...
 
     def finish(self, line: str, logs: dict[str, Any]) -> None:
-        """Put the line, which stays, where the bar was. `logs` has the numbers of the epoch that is over."""
+        """Replace the bar by this line for good. `logs` has the values of the finished epoch."""
 
     def close(self) -> None: ...
 
 
 class TerminalLine:
-    """The last line of a terminal. What is printed meanwhile goes above it; a run within the run takes its place."""
+    """The last line of a terminal. Other output is printed above it. A run inside the run replaces the line."""
 
     shown: ClassVar[TerminalLine | None] = None
-    lock: ClassVar[RLock] = RLock()  # several threads may train side by side
+    lock: ClassVar[RLock] = RLock()  # several threads may train at the same time
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -290,7 +290,7 @@ class NotebookOutput:
             self.handle.update(text)
 
     def finish(self, line: str, logs: dict[str, Any]) -> None:
-        """The line is drawn with the next bar, or in the end: there may be a thousand epochs a second."""
+        """Store the line. It is drawn with the next bar or at the end: there may be a thousand epochs a second."""
         if len(self.lines) == TOGETHER:
             self.close(more=True)
         self.lines.append(line)
@@ -299,14 +299,14 @@ class NotebookOutput:
             losses.append(float(np.mean(logs.get(name, np.nan))))
 
     def close(self, more: bool = False) -> None:
-        """The next line begins a new output. The curve stands in the last one: `more` says that others follow."""
+        """End this output; the next line begins a new one. Unless `more` outputs follow, it shows the curve."""
         if self.lines or self.bar:
             self.show(self.bar, curve=not more)
         self.handle, self.lines, self.bar = None, [], None
 
 
 def _is_interactive(console: Console) -> bool:
-    """Not by rich's word alone, which FORCE_COLOR turns into yes for a log file."""
+    """Whether the output is a terminal or a notebook. Rich's own answer is wrong for a log file with FORCE_COLOR."""
     terminal = console.is_terminal and not console.is_dumb_terminal
     return console.is_jupyter or (terminal and _is_terminal(sys.stdout) and console.width > 0)
 
@@ -327,7 +327,7 @@ def _number(count: int, what: str) -> str:
 
 
 def _fitting(words: list[str], width: int) -> list[str]:
-    """As many of the words as fit, the loss before any other."""
+    """The words that fit into the width, with the loss first."""
     shown: list[str] = []
     for word in sorted(words, key=lambda word: not word.startswith("loss: ")):
         if cell_len(" - ".join(["", *shown, word])) <= width:
@@ -336,6 +336,6 @@ def _fitting(words: list[str], width: int) -> list[str]:
 
 
 def _words(logs: dict[str, Any] | None) -> list[str]:
-    """`loss: 0.4100`, sorted by name."""
+    """Format the logs as `loss: 0.4100`, sorted by name."""
     values = {name: float(np.mean(value)) for name, value in sorted((logs or {}).items())}
     return [f"{name}: {value:{'.4f' if abs(value) > 1e-3 else '.4e'}}" for name, value in values.items()]

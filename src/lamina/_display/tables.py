@@ -15,12 +15,12 @@ from lamina._display.encoding import output
 
 
 def show(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str] = ()) -> None:
-    """Print the rows below their headings; what does not fit the terminal goes on in the next line."""
+    """Print a table. Cells that do not fit the terminal are wrapped."""
     _print(Console(file=output(), highlight=False), title, headings, rows, notes)
 
 
 def text(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str] = ()) -> str:
-    """The same as a text, as wide as the terminal."""
+    """A table as text, with the width of the terminal."""
     console = Console(file=io.StringIO(), highlight=False, width=shutil.get_terminal_size((120, 24)).columns)
     with console.capture() as captured:
         _print(console, title, headings, rows, notes)

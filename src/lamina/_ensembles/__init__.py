@@ -1,1 +1,1 @@
-"""Many runs of one stack as one program: ensembles and cross-validation."""
+"""Trains many models at the same time: ensembles, cross-validation and sweeps."""

@@ -1,4 +1,4 @@
-"""Cross-validation: a model for each fold."""
+"""Cross-validation: trains a model for each fold."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from lamina.random import next_seed
 
 @dataclass(frozen=True, eq=False)
 class CrossValidation:
-    """What `cross_validate` found.
+    """The result of `cross_validate`.
 
     Attributes:
-        scores: for each fold the loss and the metrics on the rows that were held out, by name.
-        predictions: for each row the output of the model that was not trained on it; NaN for rows of no fold.
+        scores: for each fold, the loss and the metrics on the held-out rows, by name.
+        predictions: for each row, the output of the model that was not trained on it; NaN for rows in no fold.
         models: the model of each fold.
         histories: the history of each training.
-        folds: for each fold the rows that were trained on, and those that were held out.
+        folds: for each fold, the training rows and the held-out rows.
     """
 
     scores: list[dict[str, float]]
@@ -75,10 +75,10 @@ def cross_validate(
     epochs: int = 1, verbose: int | str = "auto", callbacks: Callbacks = None, shuffle: bool | Literal["batch"] = True,
     class_weight: ClassWeight = None, sample_weight: Any = None,
 ) -> CrossValidation:  # fmt: skip
-    """Train a model like `model` for each fold of the data, on the rows of the others, and measure it on its own rows.
+    """Train a model like `model` for each fold, on the rows of the other folds, and evaluate it on the fold's own rows.
 
-    They share one compiled program, and as many are trained at a time as there are cores; each is what its own `fit`
-    would give. It needs scikit-learn (`pip install scikit-learn`), which cuts the rows into folds.
+    The models share one compiled program, and each core trains one at a time. Each model is the same as after a `fit`
+    of its own. This needs scikit-learn (`pip install scikit-learn`), which divides the rows into folds.
 
     >>> from lamina import Sequential, layers
     >>> model = Sequential([layers.Input((4,)), layers.Dense(8, "relu"), layers.Dense(1)])
@@ -91,22 +91,22 @@ def cross_validate(
     Args:
         model: a compiled Sequential; it is not changed.
         x: arrays or a frame with one row per sample. A FeatureSpace is adapted in each fold: its
-            vocabularies to all rows, means, medians and edges to those that train.
+            vocabularies to all rows, its means, medians and edges to the training rows.
         y: the targets.
-        folds: how many; or a splitter of scikit-learn; or pairs of the rows to train on and those to hold out.
-            Rows are dealt at random, and where y are classes, in equal shares of each class.
-        groups: for each row its group; all rows of a group are in one fold.
-        batch_size: rows a step; 32 unless given.
-        epochs: how often each model goes through its rows.
+        folds: the number of folds, a splitter of scikit-learn, or pairs of training rows and held-out rows. With a
+            number, rows are assigned at random; if y is classes, each fold has equal shares of each class.
+        groups: the group of each row; all rows of a group are in one fold.
+        batch_size: rows per batch, 32 by default.
+        epochs: the number of passes of each model over its rows.
         verbose: 0 silent, 1 a bar over the folds, 2 one line; with the means of the last epochs.
-        callbacks: a `Callback`, or a list of them; each model has a copy.
-        shuffle: whether the rows are taken in another order in each epoch.
+        callbacks: a `Callback`, or a list of them; each model gets a copy.
+        shuffle: whether each epoch takes the rows in a new order.
         class_weight: a weight for each class.
         sample_weight: a weight for every row.
 
     Raises:
-        StackError: for a stack that begins with a layer which turns raw data into numbers.
-        MissingPackageError: without scikit-learn.
+        StackError: the stack begins with a layer for raw data.
+        MissingPackageError: scikit-learn is not installed.
     """
     if not isinstance(model, Sequential):
         raise ArgumentError(f"cross_validate takes a compiled Sequential, got {short(model)}.")
@@ -161,7 +161,7 @@ def cross_validate(
 
 
 def _folds(model: Sequential, table: Table, folds: Any, groups: Any) -> Iterator[tuple[HostArray, HostArray]]:
-    """For each fold the rows to train on, and those to hold out."""
+    """Yield the training rows and the held-out rows of each fold."""
     if not hasattr(folds, "split") and not hasattr(folds, "__index__"):
         for rows, held in folds:
             yield np.asarray(rows), np.asarray(held)
@@ -184,7 +184,7 @@ def _splitter(folds: int, classes: bool, groups: bool, rows: int) -> Any:
 
 
 def _classes(model: Sequential, y: HostArray | None) -> HostArray | None:
-    """The class of each row, where the model tells classes apart by one number or one column each."""
+    """The class of each row, if the model is a classifier with one output or one column for each class; else None."""
     loss = type(model._lamina.compiled.loss).__name__ if model._lamina.compiled else ""
     if y is None or not loss.endswith(("Crossentropy", "Hinge")):
         return None

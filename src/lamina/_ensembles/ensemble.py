@@ -26,14 +26,15 @@ from lamina.random import next_seed, seeded
 
 
 class Ensemble:
-    """Models of one stack with different first weights, orders of the rows and dropout.
+    """Several models of one stack, with different initial weights, orders of the rows and dropout.
 
-    They share one compiled program, and as many are trained at a time as there are cores; each is what its own `fit`
-    would give. The mean of their answers is mostly better than each of them, and their spread says how sure it is
-    (Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty estimation using deep ensembles").
+    The models share one compiled program, and each core trains one at a time. Each is the same as after a `fit` of its
+    own. The mean of their outputs is mostly better than the output of one model, and their standard deviation shows
+    the uncertainty (Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty estimation using deep
+    ensembles").
 
-    What was given a seed (an initializer, a Dropout, a SeedGenerator) draws the same in each member, as in equal
-    models. Leave `seed=` out for weights and dropout of each member's own.
+    An initializer, a Dropout or a SeedGenerator with a given seed draws the same numbers in each member. Leave `seed=`
+    out to get different weights and dropout.
 
     >>> from lamina import layers
     >>> model = Sequential([layers.Input((4,)), layers.Dense(8, "relu"), layers.Dense(1)])
@@ -46,8 +47,8 @@ class Ensemble:
     (3, (64, 1), (64, 1))
 
     Args:
-        model: a compiled Sequential; the members are made like it, with fresh weights.
-        members: how many there are.
+        model: a compiled Sequential. The members are copies with new weights.
+        members: the number of models.
 
     Attributes:
         members: the models, each of which can be used by itself.
@@ -69,17 +70,17 @@ class Ensemble:
     ) -> list[History]:  # fmt: skip
         """Train all members, and return the history of each.
 
-        The arguments are those of `Sequential.fit`. Each member has a copy of the callbacks: one that has stopped early
-        keeps its weights, while the others go on.
+        The arguments are those of `Sequential.fit`. Each member has a copy of the callbacks: a member that stops early
+        keeps its weights, while the others continue.
 
         Args:
             x: arrays, lists or a frame with one row per sample.
             y: the targets.
-            batch_size: rows a step; 32 unless given.
-            epochs: how often each goes through the data.
+            batch_size: rows per batch, 32 by default.
+            epochs: the number of passes of each member over the data.
             verbose: 0 silent, 1 a bar over the members, 2 one line; with the means of the last epochs.
             callbacks: a `Callback`, or a list of them.
-            kwargs: further arguments of `Sequential.fit`, but `checkpoint`.
+            kwargs: further arguments of `Sequential.fit`, except `checkpoint`.
         """
         if is_stream(x):
             raise DataError(f"an Ensemble is trained on arrays; x is a {type(x).__name__}, a stream of batches.")
@@ -105,7 +106,7 @@ class Ensemble:
         Args:
             x: (rows, ...).
             y: the targets.
-            batch_size: rows a step.
+            batch_size: rows per batch.
             kwargs: further arguments of `Sequential.evaluate`.
         """
         told = {"verbose": 0} | kwargs | {"return_dict": True}
@@ -119,7 +120,7 @@ class Ensemble:
 
         Args:
             x: (rows, ...).
-            batch_size: rows at a time.
+            batch_size: rows per batch.
             verbose: 0 silent, else a bar for the first member.
             spread: whether to return the standard deviation as well.
         """
@@ -141,7 +142,7 @@ class Ensemble:
         return f"<Ensemble of {len(self)} members of {self.members[0]!r}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: a curve of each member, its last numbers, and the stack."""
+        """The view in a notebook: the curve and the last values of each member, and the stack."""
         histories = [member.history or History() for member in self.members]
         names = list(dict.fromkeys(name for history in histories for name in history.history))
         rows = [

@@ -1,4 +1,4 @@
-"""Successive halving: fits that wait for each other after some epochs, where the worst of them end."""
+"""Successive halving: after some epochs, the fits wait for each other, and the worst are dropped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lamina.models.sequential import Sequential
 
 
 def rungs(settings: int, first: int, epochs: int, share: int | None) -> list[int]:
-    """After which epochs all but one in `share` are dropped: the last one at 1 / share of all, and so on backwards.
+    """The epochs after which one in `share` settings is kept: the last at 1 / share of all epochs, and so on backwards.
 
     >>> rungs(60, 0, 27, 3), rungs(60, 0, 4, 3), rungs(60, 0, 1, 3), rungs(60, 0, 27, None)
     ([1, 3, 9], [1, 2, 3], [], [])
@@ -31,7 +31,7 @@ def rungs(settings: int, first: int, epochs: int, share: int | None) -> list[int
 
 
 class Course:
-    """All fits of a sweep: which of them run, wait and are dropped. Who is dropped depends on the numbers alone."""
+    """The fits of a sweep, which run, wait or are dropped. Only their values decide which ones are dropped."""
 
     def __init__(self, models: Sequence[Sequential], first: int, epochs: int, share: int | None, at_once: int) -> None:
         self.models, self.share = models, share
@@ -39,13 +39,13 @@ class Course:
         self.turns, self.changed = threading.Semaphore(at_once), threading.Condition()
         self.ended = False
         self.scores: dict[int, float] = {}
-        """The latest value of each model, so that lower is better."""
+        """The latest value of each model. Lower is better."""
         self.sign = 1.0
         """-1 where higher values are better."""
         self.running, self.waiting = set(range(len(models))), set[int]()
         self.competing = set(self.running)
         self.dropped: dict[int, int] = {}
-        """After which epoch a model was dropped."""
+        """The epoch after which each dropped model was dropped."""
         self.how: dict[int, str] = {}
         """How each fit ended."""
 
@@ -61,7 +61,7 @@ class Course:
                     self._decide()
 
     def reach(self, number: int, epoch: int) -> None:
-        """Wait at a rung until all who run are there; those who are dropped then end their fit."""
+        """Wait at a rung until all running fits have reached it. Fits that are dropped there end."""
         self.turns.release()
         with self.changed:
             self.waiting.add(number)
@@ -86,12 +86,12 @@ class Course:
         return math.isnan(score), 0.0 if math.isnan(score) else score, number
 
     def finish(self, number: int) -> None:
-        """A fit has come to its end."""
+        """Record that a fit has ended."""
         with self.changed:
             self.how.setdefault(number, "interrupted" if self.ended else "trained")
 
     def fail(self, number: int, why: str) -> None:
-        """The loss of a fit became NaN or infinite."""
+        """Record that the loss of a fit became NaN or infinite."""
         with self.changed:
             self.how[number] = why
             self.scores[number] = math.nan
@@ -103,7 +103,7 @@ class Course:
         return self.sign * min(good) if good else None
 
     def end(self) -> None:
-        """Let all fits end soon."""
+        """Make all fits end soon."""
         with self.changed:
             self.ended = True
             for model in self.models:
@@ -112,7 +112,7 @@ class Course:
 
 
 class Rung(MonitorCallback):
-    """Hands the monitored value of one model in, and waits where it is compared with others."""
+    """Reports the monitored value of one model, and waits at each rung for the comparison with the others."""
 
     def __init__(self, course: Course, number: int, monitor: str, mode: Mode) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""Programs for several models that differ in numbers: dropout rates, the strength of regularizers, momenta, seeds.
+"""Shares programs among models that differ in numbers: dropout rates, factors of regularizers, momenta, seeds.
 
-A model by itself has such numbers as constants in its programs. Here those in which the models differ are arguments:
-a program is traced with a `Number` in the place of each (`_kernels/numbers.py`), and serves all models whose numbers
-give the same answers to what the trace asks of them. A rate of 0 has a program of its own, since nothing is dropped.
+Usually such numbers are constants in the programs of a model. Here the numbers in which models differ are arguments.
+A program is traced with a `Number` in place of each one (`_kernels/numbers.py`). If the trace compares a `Number`, such
+as `rate > 0`, the program serves only models with the same result. So a dropout rate of 0 needs another program.
 Numbers in the user's own classes stay constants.
 """
 
@@ -29,7 +29,7 @@ from lamina._weights.weight import Weight
 from lamina.models.sequential import Sequential
 
 Place = tuple[Hashable, ...]
-"""The attributes that lead to a number."""
+"""The path of attributes to a number."""
 
 
 class Held(NamedTuple):
@@ -41,7 +41,7 @@ class Held(NamedTuple):
 
     @property
     def printed(self) -> tuple[str, object]:
-        """How it stands in a key of a program."""
+        """The text of the number in the key of a program."""
         return self.name, (type(self.value), str(self.value) if isinstance(self.value, float) else self.value)
 
 
@@ -64,7 +64,7 @@ class SharedPrograms:
 
     @contextmanager
     def used_by(self, model: Sequential) -> Iterator[None]:
-        """Let the programs that this thread asks for be those of `model`."""
+        """Use the shared programs for `model` in this thread, during the block."""
 
         def make(
             key: Hashable, function: Callable[..., Any], arguments: tuple[Any, ...], *,
@@ -135,7 +135,7 @@ def _numbers(value: object, place: Place, seen: set[int]) -> Iterator[tuple[Plac
 
 
 def _without(numbers: set[tuple[str, object]], key: Hashable) -> Hashable:
-    """The key of a program with the names of these numbers alone."""
+    """The key of a program, with the names of these numbers instead of their values."""
     if not isinstance(key, tuple):
         return key
     if len(key) == 2 and isinstance(key[0], str) and key in numbers:
@@ -145,7 +145,7 @@ def _without(numbers: set[tuple[str, object]], key: Hashable) -> Hashable:
 
 @contextmanager
 def _standing_in(held: list[Held], readings: Readings) -> Iterator[None]:
-    """Let a `Number` stand in the place of each number."""
+    """Replace each number by a `Number` during the block."""
     try:
         for each, number in zip(held, readings.numbers(), strict=True):
             vars(each.owner)[each.name] = number

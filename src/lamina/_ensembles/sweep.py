@@ -1,4 +1,4 @@
-"""One stack with many settings: each is trained, the worst may be dropped on the way, and a table tells the best."""
+"""Sweeps: trains a stack with many settings, may drop the worst early, and ranks them in a table."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def sweep(
     mode: Mode = "auto", halving: int | None = None, seed: int | None = None,
     **kwargs: Any,
 ) -> Sweep:  # fmt: skip
-    """Train the model of each setting, as many at a time as there are cores, and rank them.
+    """Train a model for each setting, one on each core at a time, and rank the models.
 
-    Each is what its own fit would give: `set_random_seed(seed)`, `make_model(**setting)` and `fit`. Those that differ
-    in numbers only share one compiled program: learning rates, rates of dropout, strengths of noise and of
-    regularizers, momenta, seeds. Other settings, such as `units` or `activation`, make a program for each value; so do
-    0 where it means "none", and numbers that a layer or an optimizer of your own, or a metric, holds itself.
+    Each model is the same as after `set_random_seed(seed)`, `make_model(**setting)` and `fit`. Settings that differ
+    only in numbers share one compiled program: learning rates, dropout rates, strengths of noise and of regularizers,
+    momenta, seeds. Other settings, such as `units` or `activation`, need a program for each value. So do a 0 that means
+    "none", and numbers in metrics and in layers or optimizers of your own.
 
     >>> import numpy as np
     >>> from lamina import layers, optimizers
@@ -66,29 +66,29 @@ def sweep(
     >>> found.best_model.predict(x, verbose=0).shape
     (200, 1)
 
-    `print(found)` shows the table, and `found.frame()` is a frame of pandas. With Ctrl-C the sweep ends, and returns
-    what is known so far. A setting whose loss becomes NaN is marked in the table, and the others go on.
+    `print(found)` shows the table, and `found.frame()` is a frame of pandas. Ctrl-C ends the sweep, which returns the
+    results so far. A setting whose loss becomes NaN is marked in the table, and the others continue.
 
     Args:
         make_model: a function that takes the names of the settings as keyword arguments, and returns a new, compiled
             Sequential.
-        settings: for each name a list of values, of which all combinations are tried; or a list of dicts, one for each
-            combination, for a random search.
+        settings: a dict with a list of values for each name, of which all combinations are tried; or a list of dicts,
+            one for each combination, for a random search.
         x: arrays or a frame with one row per sample.
         y: the targets.
-        batch_size: rows a step; 32 unless given.
-        epochs: how often each model goes through the data, if it is not dropped.
+        batch_size: rows per batch, 32 by default.
+        epochs: the number of passes of each model over the data, if it is not dropped.
         verbose: 0 silent, 1 a bar over the settings, 2 one line; with the best value so far.
-        callbacks: a `Callback`, or a list of them, of which each model has a copy; or a function of a setting, a dict,
-            that returns such a list.
+        callbacks: a `Callback` or a list of them, of which each model gets a copy; or a function from a setting, a
+            dict, to such a list.
         monitor: the name in the logs that ranks the models, by its value in the epoch whose weights a model has.
-        mode: "min" or "max" is better; "auto" goes by the metric.
-        halving: 3 drops all but the best third, again and again: with 60 settings and 27 epochs, 20 are left after
-            epoch 1, 7 after epoch 3, and 3 after epoch 9 (Jamieson and Talwalkar 2016, "Non-stochastic best arm
-            identification and hyperparameter optimization"). None trains all of them to the end.
-        seed: the seed of each model; drawn unless given. With a setting that make_model hands to `set_random_seed`,
-            there are several.
-        kwargs: further arguments of `Sequential.fit`, but `checkpoint`.
+        mode: whether "min" or "max" is better; "auto" decides by the metric.
+        halving: 3 repeatedly keeps only the best third: with 60 settings and 27 epochs, 20 are left after epoch 1, 7
+            after epoch 3, and 3 after epoch 9 (Jamieson and Talwalkar 2016, "Non-stochastic best arm identification
+            and hyperparameter optimization"). None trains all models to the end.
+        seed: the seed of each model; drawn by default. To compare seeds, let make_model pass a setting to
+            `set_random_seed`.
+        kwargs: further arguments of `Sequential.fit`, except `checkpoint`.
     """
     chosen = _combinations(settings)
     if is_stream(x):
@@ -137,7 +137,7 @@ def sweep(
 
 
 def _train(course: Course, rungs: list[Rung], fit: Callable[[int], None], verbose: int) -> None:
-    """Run all fits. The first error ends them; so does Ctrl-C, after which the table has what is known."""
+    """Run all fits. The first error ends them. So does Ctrl-C, after which the table has the results so far."""
     shown = Progbar(len(rungs), verbose=verbose, unit_name="setting", stateless_metrics=())
     with ThreadPoolExecutor(len(rungs) if course.drops else at_once(), thread_name_prefix="lamina-fit") as pool:
         begun = {pool.submit(fit, number): number for number in range(len(rungs))}
@@ -161,7 +161,7 @@ def _share(value: object) -> int:
 
 
 def _combinations(settings: object) -> list[Settings]:
-    """What make_model is called with, a dict for each model."""
+    """The arguments of make_model, a dict for each model."""
     if isinstance(settings, Mapping):
         values = {name: _values(name, value) for name, value in settings.items()}
         settings = [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
@@ -193,7 +193,7 @@ def _is_function(callbacks: Callbacks | Callable[[Settings], Callbacks]) -> Type
 
 
 def _made(make_model: Callable[..., Sequential], setting: Settings, x: Any, seed: int) -> Sequential:
-    """The model of a setting, built for the data, so that its seeds do not depend on which is trained first."""
+    """Make and build the model of a setting, so that its seeds do not depend on which model is trained first."""
     _require_arguments(make_model, setting)
     begin_seeds(seed)
     model = make_model(**setting)
@@ -222,7 +222,7 @@ def _require_arguments(make_model: object, setting: Settings) -> None:
 
 
 def _require_apart(models: list[Sequential]) -> None:
-    """Refuse what two models would train both."""
+    """Raise an error if two models would train the same weight or optimizer."""
     known: set[int] = set()
     for model in models:
         own = [*(part.layer for part in parts(model)), compiled_of(model).optimizer]

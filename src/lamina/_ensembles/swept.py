@@ -1,4 +1,4 @@
-"""What a sweep found: the settings from the best to the worst, with their models and histories."""
+"""The result of a sweep: the settings from the best to the worst, with their models and histories."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 Settings = dict[str, Any]
 ENDS = "trained", "dropped", "interrupted"
-"""How a fit ends whose loss stays finite."""
+"""The ways in which a fit with a finite loss ends."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sweep:
-    """What `sweep` found, the best setting first: those that were dropped come after those that were not.
+    """The result of `sweep`, with the best setting first. Settings that were dropped come after the others.
 
     Attributes:
-        settings: what make_model was called with.
-        rows: for each setting its values, the epochs that it was trained, how it ended ("trained", "dropped",
-            "interrupted", or why it failed), and the logs of the epoch whose weights its model has.
+        settings: the arguments of make_model.
+        rows: for each setting, its values, the number of trained epochs, how it ended ("trained", "dropped",
+            "interrupted", or the reason of a failure), and the logs of the epoch whose weights its model has.
         models: the model of each setting.
         monitor: the name in the logs that ranked them.
         seed: the seed of each model.
@@ -59,7 +59,7 @@ class Sweep:
     @property
     @user_facing
     def best_settings(self) -> Settings:
-        """The best setting, so that `make_model(**found.best_settings)` makes such a model anew."""
+        """The best setting, for `make_model(**found.best_settings)`."""
         self._require_one()
         return self.settings[0]
 
@@ -71,7 +71,7 @@ class Sweep:
             )
 
     def table(self) -> Table:
-        """The rows as a table of rich, which a terminal shows in colours."""
+        """The rows as a table of rich, in colours for a terminal."""
         from rich.table import Table
 
         table, names = Table(), self._names()
@@ -89,7 +89,7 @@ class Sweep:
         """The rows as a frame of pandas.
 
         Raises:
-            MissingPackageError: without pandas.
+            MissingPackageError: pandas is not installed.
         """
         made: pandas.DataFrame = pandas_for("frame", "rows").DataFrame(self.rows)
         return made
@@ -109,7 +109,7 @@ class Sweep:
         return f"<Sweep of {len(self)} settings by {self.monitor}, best: {best}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the curves of the best setting beside those of the others, and the rows."""
+        """The view in a notebook: the curves of the best setting and of the others, and the rows."""
         names, html = self._names(), display.html
         rows = [[html.shown(row.get(name, "")) for name in names] for row in self.rows]
         title = f"Sweep of {len(self)} settings by {self.monitor}, the best first"
@@ -119,7 +119,7 @@ class Sweep:
 def ranked(
     settings: list[Settings], models: list[Sequential], told: list[list[Callback]], course: Course, rungs: list[Rung]
 ) -> tuple[list[int], list[dict[str, Any]]]:
-    """The numbers of the models from the best to the worst, and what is told of each, in that order."""
+    """Rank the models. Returns their numbers from the best to the worst, and the row of each in this order."""
     rows, ranks = [], []
     for number, setting in enumerate(settings):
         history = models[number].history or History()

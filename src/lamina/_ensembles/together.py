@@ -1,8 +1,8 @@
-"""Trains several models of one stack at the same time: they share one compiled program, and each core runs one of them.
+"""Trains several models of one stack at the same time. They share one compiled program, and each core runs one.
 
-A small stack leaves most of a processor idle, since its steps are too short to be shared among cores. On two cores,
-two fits at a time, each on one thread, take half of the time of one after the other. One program for all models, with
-batched products (`jax.vmap`) or with their operations side by side, was slower than that (benchmarks/README.md).
+A small stack leaves most of a processor idle, because its steps are too short to be divided among cores. On two cores,
+two simultaneous fits, each on one thread, take half of the time of one fit after the other. A single program for all
+models, with batched products (`jax.vmap`) or with parallel operations, was slower (benchmarks/README.md).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from lamina.utils.progbar import Progbar
 
 
 def at_once() -> int:
-    """How many models are trained at a time: one a core, and one on a device that shares its time itself."""
+    """The number of models that are trained at a time: one on each core, or one on an accelerator."""
     if jax.default_backend() != "cpu":
         return 1
     affinity = getattr(os, "sched_getaffinity", None)
@@ -39,8 +39,10 @@ def at_once() -> int:
 
 
 def keep_busy(fits: int) -> bool:
-    """Whether so many fits, on one thread each, leave at most a fifth of the cores' time idle, as they gain about that
-    much."""
+    """Whether this number of fits, on one thread each, leaves at most a fifth of the cores' time idle.
+
+    That is about the time that one thread for each fit saves.
+    """
     cores = at_once()
     return cores > 1 and jax.config.jax_default_device is None and 4 * cores * -(-fits // cores) <= 5 * fits  # type: ignore[attr-defined]
 
@@ -50,10 +52,7 @@ _counting, _alone = threading.Lock(), 0
 
 @contextmanager
 def on_one_thread(chosen: bool) -> Iterator[None]:
-    """If `chosen`, run the fit of this thread, and all that lamina-onednn computes meanwhile, on one thread each.
-
-    The fit runs on one device, whatever the distribution.
-    """
+    """If `chosen`, run the fit of this thread, and the kernels of lamina-onednn, on one thread each."""
     token = programs.alone.set(chosen)
     _count(chosen)
     try:
@@ -73,16 +72,17 @@ def _count(more: int) -> None:
 
 
 def build(models: Sequence[Sequential], shape: Sequence[int]) -> None:
-    """Build the models for samples of this shape in their order, so that their seeds do not depend on which of them is
-    trained first."""
+    """Build the models in their order, so that their seeds do not depend on which model is trained first."""
     for model in models:
         if not model.built:
             model.build((None, *shape))
 
 
 def shared_by(models: Sequence[Sequential], x: Any, y: Any, options: dict[str, Any]) -> tuple[Any, Any]:
-    """x and y for the fits of all models. Those that encode a table in the same way share the encoded rows, also those
-    of the `validation_data` in the options."""
+    """x and y for the fits of all models.
+
+    Models that encode a table in the same way share the encoded rows, those of `validation_data` included.
+    """
     if not all(map(takes_frames, models)):
         return x, y
     held = options.get("validation_data")
@@ -95,7 +95,7 @@ def shared_by(models: Sequence[Sequential], x: Any, y: Any, options: dict[str, A
 def trained(
     models: Sequence[Sequential], fit: Callable[[int], History], verbose: int | str, unit: str
 ) -> list[History]:
-    """The history of each model, from `fit(its number)`. The first error, or Ctrl-C, ends all of them."""
+    """Run `fit(number)` for each model, and return the histories. The first error, or Ctrl-C, ends all fits."""
     shown = Progbar(len(models), verbose=verbosity(verbose), unit_name=unit, stateless_metrics=())
     found: dict[int, History] = {}
     alone = keep_busy(len(models))
@@ -119,6 +119,6 @@ def trained(
 
 
 def _means(histories: list[History]) -> list[tuple[str, float]]:
-    """Of the last epochs."""
+    """The means of the last epochs' values."""
     names = histories[0].history
     return [(name, float(np.mean([each.history[name][-1] for each in histories], axis=0).mean())) for name in names]

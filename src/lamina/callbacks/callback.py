@@ -32,12 +32,12 @@ class Callback(ByName):
     the last batch of each chunk that is trained in one compiled call, which is many times faster."""
 
     handles_nan: bool = False
-    """Whether the callback deals with a loss that is NaN or infinite. Then `fit` takes such data as well and raises no
-    error, but ends with that step, as `config.set_non_finite("stop")` says, unless the callback sets
+    """Whether the callback handles a loss that is NaN or infinite. Then `fit` accepts such data too, raises no error,
+    but ends with that step, as with `config.set_non_finite("stop")`, unless the callback sets
     `model.stop_training = False`."""
 
     _lamina_left: int | None = None
-    """The number of batches after which it must be called with current weights in the layers, if not after each."""
+    """The number of batches after which it must be called with current weights in the layers; None for no limit."""
 
     _model: Any = None
 
@@ -129,4 +129,4 @@ class Callback(ByName):
 
 
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
-"""The names of all moments."""
+"""The names of all hooks."""

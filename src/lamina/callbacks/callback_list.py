@@ -22,9 +22,9 @@ _POSITIONS = {hook: len(inspect.signature(getattr(Callback, hook)).parameters) -
 
 
 def _told_to_each(hook: str) -> Callable[..., None]:
-    """The method of the list that calls `hook` of those that override it. Where none does, nothing is read.
+    """Make the method of the list that calls `hook` of the callbacks that override it.
 
-    The caller's own dict of logs becomes plain, and gets what the callbacks add.
+    If there are any, the values in the caller's dict of logs become Python floats, and callbacks may add to this dict.
     """
 
     def tell_each(self: CallbackList, *place: Any, logs: Logs = None) -> None:
@@ -79,7 +79,7 @@ class CallbackList(Callback):
         self._lamina_listeners: dict[str, list[Callback]] = {}
         """For each hook that is called often, the callbacks that override it."""
         self._lamina_telling = False
-        """Whether a hook is being called, also where it has raised an error."""
+        """Whether a hook is being called, or has raised an error."""
         self.set_model(model)
         self.set_params(params)
 
@@ -163,7 +163,7 @@ def batches_left(callbacks: CallbackList) -> int | None:
 
 
 def handles_nan(callbacks: object) -> bool:
-    """Whether a callback, or one in a list, deals with a loss that is not finite, so that `fit` goes on."""
+    """Whether a callback, or one in a list, handles a loss that is not finite, so that `fit` raises no error."""
     return any(getattr(each, "handles_nan", False) for each in _flat(callbacks))
 
 
@@ -173,12 +173,12 @@ def _listeners(callbacks: CallbackList, hook: str) -> list[Callback]:
 
 
 def overrides(callback: Callback, hook: str) -> bool:
-    """In the class, or in the object, as `LambdaCallback` does."""
+    """Whether the class of a callback overrides a hook, or the object itself, as in `LambdaCallback`."""
     return getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook)
 
 
 def _plain(logs: dict[str, Any]) -> dict[str, Any]:
-    """Sorted by name, in Python floats; dicts of metrics are flattened, arrays are NumPy's."""
+    """Convert logs to Python floats and NumPy arrays, sorted by name; dicts of metrics are flattened."""
     plain: dict[str, Any] = {}
     for name, value in sorted(logs.items()):
         if isinstance(value, dict):
@@ -222,7 +222,7 @@ def _checked(callback: Any) -> Any:
 
 
 def _require_arguments(callback: Callback, hook: str) -> None:
-    """Refuse a hook that cannot be called with what it is given."""
+    """Raise an error for a hook that cannot be called with its arguments."""
     if logs_by_name(getattr(callback, hook), hook, _POSITIONS[hook] - 1) is None:
         named = inspect.signature(getattr(Callback, hook)).parameters.values()
         told = [str(parameter).split(":")[0] for parameter in named]

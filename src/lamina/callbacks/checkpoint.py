@@ -29,7 +29,7 @@ class Keeping(NamedTuple):
     counts: bool = True
     """Whether a second `fit` of the same program has states of its own, in a folder within the folder."""
     goes_on: bool = False
-    """Whether a resumed run goes on where its stream gives other batches than before."""
+    """Whether a resumed run continues if its stream gives other batches than before."""
 
 
 class KeepingCallback(MonitorCallback):
@@ -92,8 +92,8 @@ class Checkpoint(KeepingCallback, Configured):
         keep: how many states stay in the folder.
         monitor: the name of a number in the logs. The state of its best epoch is also kept, in `best.safetensors`.
         mode: "min" or "max" is better; "auto" goes by the metric.
-        other_batches: whether a resumed run goes on with a warning, instead of an error, if a stream that is read again
-            gives other batches than before.
+        other_batches: whether a resumed run continues with a warning, instead of an error, if a stream that is read
+            again gives other batches than before.
     """
 
     folder: str = setting(folder_name)
@@ -109,7 +109,7 @@ class Checkpoint(KeepingCallback, Configured):
 
 
 def keeping_of(callbacks: object, checkpoint: object) -> tuple[list[Callback], KeepingCallback | None]:
-    """The callbacks of a `fit`, and the one among them that keeps its state."""
+    """The callbacks of a `fit`, and the callback among them that saves its state."""
     if isinstance(checkpoint, (str, os.PathLike)):
         checkpoint = Checkpoint(os.fspath(checkpoint), every="epoch")
     if checkpoint is not None and not isinstance(checkpoint, KeepingCallback):

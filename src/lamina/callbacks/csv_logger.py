@@ -46,7 +46,7 @@ class CSVLogger(Callback, Configured):
         self._lamina_columns: list[str] = []
         self._lamina_left_out: set[str] = set()
         self._lamina_size = 0
-        """How long the file is with the rows of this run; what a run that died wrote after its last state goes."""
+        """The length of the file up to the latest row of this run. Later rows of a killed run are cut off."""
 
     def on_train_begin(self, logs: Logs = None) -> None:
         with files.in_place(self.filename, "ab"):

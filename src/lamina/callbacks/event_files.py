@@ -36,7 +36,7 @@ class EventFile:
         self.file = EventFileWriter(folder, filename_suffix=".v2")
 
     def scalar(self, tag: str, value: ArrayLike, step: int) -> None:
-        """A number; of an array, each number under a tag of its own. What is no number is left out."""
+        """Add a number, or each number of an array under a tag of its own. Other values are left out."""
         for place, number in np.ndenumerate(value) if np.asarray(value).dtype.kind in "biuf" else ():
             self._add(scalar_pb("/".join([tag, *map(str, place)]), number), step)
 
@@ -88,8 +88,7 @@ def _png(pixels: HostArray) -> bytes:
 
 
 def projector_config(embeddings: Sequence[tuple[str, str, str | None]]) -> str:
-    """What TensorBoard's page for embeddings reads: of each its name, the file with its numbers, and the one with its
-    labels."""
+    """The config of TensorBoard's page for embeddings: the name, the file of numbers and the file of labels of each."""
     config = ProjectorConfig()
     for name, numbers, labels in embeddings:
         config.embeddings.add(tensor_name=name, tensor_path=numbers, metadata_path=labels)

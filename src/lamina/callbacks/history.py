@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class History(Callback):
-    """What `fit` returns: `history["loss"]`, `history["val_accuracy"]`, ... with one number an epoch.
+    """The result of `fit`: `history["loss"]`, `history["val_accuracy"]`, ... with one number for each epoch.
 
     >>> record = History()
     >>> record.on_epoch_end(0, {"loss": 0.7})
@@ -30,7 +30,7 @@ class History(Callback):
         self.epoch: list[int] = []
         """The epochs that were trained, counted from 0."""
         self.epochs_of: dict[str, list[int]] = {}
-        """For each name, the epochs in which it was there: validation may be done in some only."""
+        """For each name, the epochs that have it, because validation may run only in some."""
 
     @user_facing
     def __getattr__(self, name: str) -> Any:
@@ -53,7 +53,7 @@ class History(Callback):
         """The history as a frame of pandas: one row for each epoch, one column for each quantity.
 
         Raises:
-            MissingPackageError: without pandas.
+            MissingPackageError: pandas is not installed.
         """
         library = pandas_for("to_frame", "history")
         columns = {name: library.Series(values, self.epochs_of[name]) for name, values in self.history.items()}
@@ -65,5 +65,5 @@ class History(Callback):
         return f"<History, {len(self.epoch)} epochs{': ' * bool(last)}{last}>"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: each quantity's curve, and its last, lowest and highest value."""
+        """The view in a notebook: the curve of each quantity, and its last, lowest and highest value."""
         return display.html.history(self, len(self.epoch))

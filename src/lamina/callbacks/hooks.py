@@ -1,4 +1,4 @@
-"""How a hook of a callback is called: it takes its logs by position or by name."""
+"""Calls the hooks of callbacks, which take their logs by position or by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 _ways: WeakKeyDictionary[Any, dict[str, bool | None]] = WeakKeyDictionary()
-"""For functions that were called before, whether they take the logs by name in the hook of a name."""
+"""For functions that were called before, by the name of the hook, whether they take the logs by name."""
 
 
 def tell(callback: Any, hook: str, *where: Any, logs: dict[str, Any] | None) -> None:
@@ -21,9 +21,9 @@ def tell(callback: Any, hook: str, *where: Any, logs: dict[str, Any] | None) -> 
 
 
 def logs_by_name(called: Callable[..., Any], hook: str, count: int) -> bool | None:
-    """Whether a hook gets the logs by name, after `count` other arguments; None for one that takes them in no way.
+    """Whether a hook gets the logs by name, after `count` other arguments; None for a hook that takes no logs.
 
-    Where both ways are possible, those of a batch come by name and the others by position, as in Keras.
+    If both ways are possible, hooks of batches get the logs by name and others by position, as in Keras.
     """
     function = getattr(called, "__func__", called)
     try:

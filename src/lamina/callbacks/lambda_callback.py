@@ -1,4 +1,4 @@
-"""Callbacks out of functions."""
+"""Callbacks made from functions."""
 
 from __future__ import annotations
 

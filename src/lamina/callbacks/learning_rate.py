@@ -65,7 +65,7 @@ class ReduceLROnPlateau(MonitorCallback, Configured):
     ReduceLROnPlateau(factor=0.5, patience=2)
 
     Args:
-        factor: what the rate is multiplied by.
+        factor: the factor of the learning rate.
         cooldown: the number of epochs after a reduction that do not count.
         min_lr: the learning rate never gets lower than this.
     """

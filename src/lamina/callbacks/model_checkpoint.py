@@ -39,18 +39,18 @@ class ModelCheckpoint(MonitorCallback, Configured):
 
     Args:
         filepath: the file's name, which ends in ".keras" or ".h5", or in ".weights.h5" with `save_weights_only=True`.
-            "{epoch}", "{batch}" and the names of the logs, such as "{val_loss:.2f}", stand for their values.
+            "{epoch}", "{batch}" and the names of the logs, such as "{val_loss:.2f}", are replaced by their values.
         monitor: the name of the number in the logs that says which model is the best.
         verbose: 1 prints a line for each file.
         save_best_only: save only if `monitor` is better than all values before. While the logs have no such number,
             the model is saved with a warning; an epoch without validation never replaces the best model.
         save_weights_only: save the weights, not the whole model.
         mode: "min" or "max" is better; "auto" goes by the metric.
-        save_freq: "epoch", or after how many batches to save.
-        initial_value_threshold: the best value so far, to begin with.
+        save_freq: "epoch", or the number of batches between two files.
+        initial_value_threshold: the initial best value.
 
     Raises:
-        ArgumentError: the file's name does not end as it must, or holds a name that the logs do not have.
+        ArgumentError: the file's name has another ending, or contains a name that the logs do not have.
         FileError: the file cannot be written.
     """
 
@@ -68,7 +68,7 @@ class ModelCheckpoint(MonitorCallback, Configured):
     def __post_init__(self) -> None:
         self.best = self.initial_value_threshold
         self._lamina_epoch, self._lamina_batch, self._lamina_unsaved = 0, -1, 0
-        """The epoch under way, the latest batch in it, and how many batches came since the last file."""
+        """The present epoch, its latest batch, and the number of batches since the last file."""
         self._lamina_warned = False
         ends, what = ((".weights.h5",), "weights are") if self.save_weights_only else ((".keras", ".h5"), "a model is")
         if not self.filepath.endswith(ends):
@@ -178,7 +178,7 @@ class ModelCheckpoint(MonitorCallback, Configured):
 
 
 class _Noted(dict[str, Any]):
-    """Values for all names, which it notes."""
+    """A dict with a value for each name. It records the names."""
 
     def __missing__(self, name: str) -> float:
         self[name] = _example(name)
@@ -186,5 +186,5 @@ class _Noted(dict[str, Any]):
 
 
 def _example(name: str) -> float:
-    """A value of the kind that a name in a file's name stands for."""
+    """An example value for a name in a file's name."""
     return 1 if name in ("epoch", "batch") else 0.5

@@ -26,8 +26,8 @@ class MonitorCallback(Callback):
     Args:
         monitor: the name of the number in the logs.
         min_delta: a change that is not larger than this does not count as an improvement.
-        mode: "min" or "max" is better; "auto" goes by the metric.
-        patience: how many epochs without an improvement are accepted.
+        mode: whether "min" or "max" is better; "auto" decides by the metric.
+        patience: the number of epochs without an improvement that are accepted.
         verbose: 1 prints a line for each action.
     """
 
@@ -37,9 +37,9 @@ class MonitorCallback(Callback):
     _lamina_found: bool = False
 
     def _lamina_current(self, logs: Logs) -> float | None:
-        """The number of this epoch; None where this epoch was not validated.
+        """The value in this epoch; None if it is a validation value and this epoch was not validated.
 
-        A name that was never there is an error: without it the callback would silently do nothing.
+        A name that no epoch had is an error, because the callback would silently do nothing.
         """
         logs = logs or {}
         if self.monitor in logs:
@@ -74,13 +74,13 @@ class MonitorCallback(Callback):
         )
 
     def _lamina_require(self, names: list[str], validates: bool) -> None:
-        """Raise an error if no epoch will log what is watched, where the model's own numbers are `names`."""
+        """Raise an error if no epoch will log the monitored name. The model logs `names`."""
         validated = [f"val_{name}" for name in names]
         if self.monitor not in ["", *names, *validated, "learning_rate"]:
             raise self._lamina_unknown([*names, *validated] if validates else names)
 
     def _lamina_rises(self) -> bool:
-        """Whether higher is better: by `mode`, else by what the model's metric of this name says."""
+        """Whether higher is better: by `mode`, else by the model's metric of this name."""
         name = self.monitor.removeprefix("val_")
         if self.mode != "auto" or name == "loss":
             return self.mode == "max"
@@ -95,7 +95,7 @@ class MonitorCallback(Callback):
 
     @property
     def monitor_op(self) -> Callable[..., Array] | None:
-        """The function that says what is better, `jnp.greater` or `jnp.less`; None before the callback has a model."""
+        """The function for "is better", `jnp.greater` or `jnp.less`; None before the callback has a model."""
         return None if self.model is None else jnp.greater if self._lamina_rises() else jnp.less
 
     def _lamina_improves(self, value: float, reference: float | None) -> bool:
@@ -107,9 +107,9 @@ class MonitorCallback(Callback):
 
 
 def require_known(callbacks: CallbackList, model: Any, validates: bool) -> None:
-    """Refuse before the first step to watch a number that no epoch will log.
+    """Raise an error before the first step if a callback monitors a name that no epoch will log.
 
-    Where code of the user's own may log more (a callback, a metric with several results), the first epoch tells.
+    User code, such as a callback or a metric with several results, may log more names. Then the first epoch decides.
     """
     loggers = [model, *model.metrics, *(each for each in callbacks if overrides(each, "on_epoch_end"))]
     if any("on_epoch_end" in vars(each) or not of_library(type(each), "lamina") for each in loggers):

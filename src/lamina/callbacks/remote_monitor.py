@@ -17,7 +17,7 @@ from lamina.callbacks.callback import Callback, Logs
 from lamina.errors import ArgumentError
 
 SECONDS = 10
-"""How long a server may take to answer."""
+"""The most seconds for an answer of the server."""
 
 
 def _address(value: object) -> str:
@@ -41,12 +41,12 @@ def _headers(value: object) -> dict[str, str] | None:
 class RemoteMonitor(Callback, Configured):
     """Sends the epoch and its numbers to a server, as JSON by HTTP POST, after each epoch.
 
-    A server that cannot be reached, or says that something is wrong, is a warning: the training goes on.
+    If the server cannot be reached or answers with an error, there is a warning, and the training continues.
 
     Args:
         root: the address of the server.
-        path: what follows it.
-        field: the name of the field of the form that has the JSON.
+        path: the path, which is appended to the address.
+        field: the name of the form field with the JSON.
         headers: headers of the request, by name.
         send_as_json: send the JSON itself, as `application/json`, and no form.
     """

@@ -20,7 +20,7 @@ from lamina.callbacks.progress_bar import ProgbarLogger
 CODE = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, type)
 OURS = {*HOOKS, "params", "_model", "_lamina"}
 REMEMBERED = 2**20
-"""Of larger arrays a digest is remembered."""
+"""Of arrays with more bytes, only a digest is stored."""
 
 
 class Start(NamedTuple):
@@ -29,24 +29,24 @@ class Start(NamedTuple):
     plain: Any
     digests: list[bytes]
     arrays: list[HostArray] | None
-    """None where they are large: such an attribute is data, and nobody sets it in `on_epoch_begin`."""
+    """None for large arrays. Such an attribute is data, which no callback sets in `on_epoch_begin`."""
 
 
 class CallbackStates:
-    """The callbacks of one `fit`, of which that is kept that the run has changed since `on_train_begin`.
+    """Saves and restores the attributes of callbacks that a run has changed since `on_train_begin`.
 
-    So a setting that the user changes before the program is started again counts, and data in an attribute is not
-    written again and again.
+    Other attributes are not saved. So a setting that the user changes before a resume takes effect, and data in an
+    attribute is not written with each state.
     """
 
     def __init__(self, callbacks: Iterable[Callback]) -> None:
         self.callbacks = [each for each in callbacks if not isinstance(each, ProgbarLogger)]
         self.starts: list[dict[str, Start]] = [{} for _ in self.callbacks]
         self.had: list[set[str]] = []
-        """The names of each one's attributes when the first epoch had begun."""
+        """The names of each callback's attributes after the first epoch had begun."""
 
     def begin(self) -> None:
-        """After `on_train_begin`: remember what the program itself gives them, and say what cannot be kept."""
+        """Called after `on_train_begin`. Records the attributes, and warns about those that cannot be saved."""
         unkept: dict[str, None] = {}
         self.starts = [
             {name: _start(now) for name, now in _attributes(each, unkept)} for each in self.callbacks
@@ -58,7 +58,7 @@ class CallbackStates:
             )
 
     def begin_epoch(self) -> None:
-        """After `on_epoch_begin`: a run that goes on gets the attributes that are there in the first one, no others."""
+        """Called after `on_epoch_begin`. A resumed run restores only attributes that exist in its first epoch."""
         self.had = self.had or self._names()
 
     def taken(self) -> list[dict[str, Any]]:
@@ -79,9 +79,9 @@ class CallbackStates:
         ]  # fmt: skip
 
     def put_back(self, taken: list[dict[str, Any]]) -> None:
-        """Give each callback the attributes that the one of its class had; of several the first those of the first.
+        """Restore the attributes of each callback by its class, and by its order among callbacks of one class.
 
-        Whoever made the file names no other attributes than those that the callback has, and no file to write to.
+        A file cannot set attributes that the callback does not have, or names of files to write to.
         """
         left = list(taken)
         for each, starts, had in zip(self.callbacks, self.starts, self._names(), strict=True):
@@ -106,7 +106,7 @@ def _paths(value: object) -> set[str]:
 
 
 def _attributes(callback: Callback, unkept: dict[str, None] | None = None) -> Iterator[tuple[str, Packed]]:
-    """What a callback knows, without its settings; the names of what cannot be kept go to `unkept`."""
+    """The attributes of a callback without its settings. Names of attributes that cannot be saved go to `unkept`."""
     for name, value in list(getattr(callback, "__dict__", {}).items()):
         if isinstance(value, CODE) or _is_setting(callback, name):
             continue

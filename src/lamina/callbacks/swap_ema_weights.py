@@ -1,4 +1,4 @@
-"""Measure and predict with the averages of the weights."""
+"""Evaluate and predict with the averages of the weights."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from lamina.optimizers.state import Stateful
 
 
 class SwapEMAWeights(Callback, Configured):
-    """Puts the averages that an optimizer with `use_ema=True` keeps in place of the weights while `evaluate`, `predict`
-    and the validations of `fit` run, and the weights back when they end.
+    """Replaces the weights by the averages of an optimizer with `use_ema=True` during `evaluate`, `predict` and the
+    validations of `fit`, and restores the weights afterwards.
 
-    Keras 3.15 leaves the averages in the model after `predict`, and with `swap_on_epoch` gives the last weights instead
-    of their averages where a callback ends the training early. Here the weights are put back, and a training ends with
-    the averages.
+    Keras 3.15 leaves the averages in the model after `predict`. With `swap_on_epoch`, it returns the last weights
+    instead of their averages if a callback ends the training early. Here the weights are restored, and the model has
+    the averages after the training.
 
     Args:
-        swap_on_epoch: whether the averages also stand in the model from the end of each epoch to the beginning of the
-            next one, for callbacks behind this one in the list, such as `ModelCheckpoint`.
+        swap_on_epoch: whether the model also has the averages between two epochs, for callbacks after this one in the
+            list, such as `ModelCheckpoint`.
 
     Raises:
         ArgumentError: the optimizer keeps no averages.
@@ -33,7 +33,7 @@ class SwapEMAWeights(Callback, Configured):
 
     def __post_init__(self) -> None:
         self._lamina_weights: list[Array] | None = None
-        """The weights themselves, while their averages stand in the model."""
+        """The weights, while the model has their averages."""
 
     def on_train_begin(self, logs: Logs = None) -> None:
         _optimizer(self.model)

@@ -65,7 +65,7 @@ def _metadata(value: object) -> Metadata:
 
 @dataclass
 class _Speed:
-    """How many steps were made since a moment; no state of a run keeps it, since another process has another clock."""
+    """Counts steps since a moment. It is not saved in states of a run, because another process has another clock."""
 
     steps: int = 0
     begun: float = field(default_factory=time.perf_counter)
@@ -83,22 +83,22 @@ class TensorBoard(Callback, Configured):
 
     Args:
         log_dir: the folder. Each run should have one of its own.
-        histogram_freq: every how many epochs a histogram of each weight is written; 0 writes none.
+        histogram_freq: the number of epochs between two histograms of each weight; 0 writes none.
         write_graph: whether the stack is written, for the page "Graphs".
-        write_images: whether the weights are also written as images, where histograms are: a vector is one column
-            of pixels, of a kernel each output channel is an image, and the first three are shown. 0 is black, 1 white.
+        write_images: whether the weights are also written as images, together with histograms. A vector is one column
+            of pixels. For a kernel, the first three output channels are images. 0 is black, 1 is white.
         write_steps_per_second: whether the steps per second are written, for epochs and, with `update_freq`, batches.
-        update_freq: "epoch", or every how many batches their numbers are written as `batch_loss` and so on: the means
-            over the epoch so far. "batch" is the same as 1. The steps between two batches are trained in one call.
+        update_freq: "epoch", or the number of batches after which `batch_loss` and so on are written, the means over
+            the epoch so far. "batch" is the same as 1. The steps between two such batches are trained in one call.
         profile_batch: the number of a batch, counted from 1 over all epochs, or the first and the last one of several,
             that JAX's profiler records, for the page "Profile" of the package tensorboard-plugin-profile; 0 for none.
-        embeddings_freq: every how many epochs the weights are kept in `train`, and those of each Embedding in a file
-            for the page "Projector"; 0 keeps none.
+        embeddings_freq: the number of epochs after which the weights are saved in `train`, and those of each Embedding
+            in a file for the page "Projector"; 0 saves none.
         embeddings_metadata: the file with a label for each row of an Embedding, or a dict of such files by the names
             of the layers; their names are relative to `log_dir`.
 
     Raises:
-        MissingPackageError: without the package tensorboard.
+        MissingPackageError: the package tensorboard is not installed.
         ArgumentError: `embeddings_metadata` has a name that no Embedding of the model has.
     """
 
@@ -116,7 +116,7 @@ class TensorBoard(Callback, Configured):
         library()
         self._lamina_files: dict[str, EventFile] = {}
         self._lamina_steps, self._lamina_batch, self._lamina_traces = 0, -1, False
-        """How many batches were trained, the latest one of this epoch, and whether the profiler runs."""
+        """The number of trained batches, the latest batch of this epoch, and whether the profiler runs."""
         self._lamina_speeds = {"epoch": _Speed(), "batch": _Speed()}
         # Unless a subclass does more with each batch, many steps are trained in one call.
         self.every_batch = type(self).on_train_batch_end is not TensorBoard.on_train_batch_end
@@ -182,7 +182,7 @@ class TensorBoard(Callback, Configured):
         self._lamina_close()
 
     def _lamina_file(self, folder: str) -> EventFile:
-        """The file in that folder, begun when something is first written."""
+        """The file in this folder, which is created at the first write."""
         if folder not in self._lamina_files:
             place = os.path.join(self.log_dir, folder)
             files.make_folder(place)
@@ -199,13 +199,13 @@ class TensorBoard(Callback, Configured):
             self._lamina_file(folder).scalar(tag.format(name), value, step)
 
     def _lamina_speed(self, of: str) -> dict[str, float]:
-        """The steps per second, if they are wanted; they are counted anew from here on."""
+        """The steps per second since the last call, if they are written."""
         before, self._lamina_speeds[of] = self._lamina_speeds[of], _Speed()
         seconds = time.perf_counter() - before.begun
         return {"steps_per_second": before.steps / max(seconds, 1e-9)} if self.write_steps_per_second else {}
 
     def _lamina_profile(self, ends: bool = False) -> None:
-        """Start or stop JAX's profiler, where a batch is next or has ended."""
+        """Start or stop JAX's profiler before or after a batch."""
         first, last = self.profile_batch
         try:
             if self._lamina_traces and (ends or self._lamina_steps >= last):
@@ -256,11 +256,11 @@ class TensorBoard(Callback, Configured):
 
 
 IMAGES = 3
-"""How many images of one weight are written."""
+"""The number of images of one weight."""
 
 
 def _images(weight: ArrayLike) -> HostArray | None:
-    """A weight as images of one channel; None where it has too many axes.  -> (n, height, width, channels)"""
+    """Convert a weight to images of one channel; None if it has too many axes.  -> (n, height, width, channels)"""
     image = np.squeeze(weight)
     if image.ndim == 1:
         return image[None, :, None, None]  # (1, height, 1, 1)

@@ -1,4 +1,4 @@
-"""Low-rank adaptation (LoRA): a large matrix stays as it is, and the product of two thin ones that is added learns.
+"""Low-rank adaptation (LoRA): a large matrix is frozen, and the product of two thin matrices, which learn, is added.
 
 See `Hu et al., LoRA: Low-Rank Adaptation of Large Language Models (2021) <https://arxiv.org/abs/2106.09685>`_.
 """
@@ -22,15 +22,15 @@ from lamina.errors import ArgumentError, NotBuiltError
 
 
 class LowRank(Layer):
-    """A layer with one large weight W, (..., n), that can learn by two thin weights in its place.
+    """A layer with one large weight W, (..., n), that can learn by two thin weights instead.
 
     After `enable_lora(rank)` the layer computes with `W + lora_alpha / rank * a @ b`, where a is (..., rank) and b is
-    (rank, n). Training changes a and b, and leaves W as it is. A file holds that sum as one weight, so that a layer
-    without a and b loads it as well; a layer that has them loads it as its W, and b becomes 0.
+    (rank, n). Training changes a and b, but not W. A file stores this sum as one weight, so that a layer without a and
+    b can load it. A layer with a and b loads it as W, and sets b to 0.
 
     Args:
         lora_rank: the rank of a and b, which are made together with W; None for a layer that trains W.
-        lora_alpha: how strongly a and b count; the rank unless given.
+        lora_alpha: the factor of `a @ b / rank`. The default is the rank.
     """
 
     lora_rank: int | None = setting(optional(positive), default=None, kw_only=True)
@@ -38,7 +38,7 @@ class LowRank(Layer):
 
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"lora_rank", "lora_alpha"})
     _lamina_large: ClassVar[str] = "kernel"
-    """The attribute of W, which is called `_kernel` once a and b are there."""
+    """The attribute of W, which is called `_kernel` after a and b were made."""
 
     @property
     def lora_enabled(self) -> bool:
@@ -50,7 +50,7 @@ class LowRank(Layer):
         self, rank: int, lora_alpha: float | None = None, a_initializer: Named = "he_uniform",
         b_initializer: Named = "zeros",
     ) -> None:  # fmt: skip
-        """Let the layer learn by two thin weights from now on, which can be done once.
+        """Make the layer learn by two thin weights from now on. This can be done once.
 
         >>> from lamina import layers
         >>> dense = layers.Dense(16)
@@ -61,8 +61,8 @@ class LowRank(Layer):
 
         Args:
             rank: the number of columns of a and of rows of b.
-            lora_alpha: `lora_alpha / rank` is the factor of their product; the rank unless given, for a factor of 1.
-            a_initializer, b_initializer: the start values of a and of b; with zeros in b nothing changes at first.
+            lora_alpha: `lora_alpha / rank` is the factor of their product. The default is the rank, for a factor of 1.
+            a_initializer, b_initializer: the initial values of a and of b. With zeros in b nothing changes at first.
         """
         if getattr(self, f"{self._lamina_large}_constraint") is not None:
             raise ArgumentError(
@@ -100,7 +100,7 @@ def adapt(
     layer: LowRank, rank: int, alpha: float | None = None, a_initializer: Named = "he_uniform",
     b_initializer: Named = "zeros",
 ) -> None:  # fmt: skip
-    """Make the two thin weights of a layer that has its large one, and train that no more."""
+    """Make the two thin weights of a layer that has its large weight, and freeze the large weight."""
     name, large = layer._lamina_large, vars(layer)[layer._lamina_large]
     if getattr(layer, f"{name}_constraint") is not None:
         raise ArgumentError(f"{type(layer).__name__} takes lora_rank or {name}_constraint, not both.")
@@ -127,7 +127,7 @@ def _three(layer: LowRank) -> tuple[Any, Any, Any]:
 
 
 def _sum(layer: LowRank) -> Array:
-    """W + lora_alpha / lora_rank * a @ b, in the dtype of W, of the pass that is under way if there is one."""
+    """W + lora_alpha / lora_rank * a @ b, in the dtype of W, with the arrays of the present pass, if any."""
     return _added(layer, *map(jnp.asarray, _three(layer)))
 
 
@@ -138,7 +138,7 @@ def _added(layer: LowRank, large: Array, a: Array, b: Array) -> Array:
 
 
 class _Sum(Weight):
-    """What a file has in the place of W: the sum, which is read from W, a and b, and is assigned to W."""
+    """The weight that a file stores in place of W: it is read as the sum, and assigned to W."""
 
     def __init__(self, layer: LowRank) -> None:
         large, *_ = _three(layer)
