@@ -89,7 +89,7 @@ def test_a_classifier_of_texts_leaves_whole():
 def test_what_splits_or_standardizes_in_python_is_refused(setting):
     model = keras.Sequential([layers.TextVectorization(vocabulary=["a"], **setting), layers.Embedding(4, 2)])
     model._lamina_build((None, 1))
-    with pytest.raises(StackError, match="ONNX computes neither"):
+    with pytest.raises(StackError, match="ONNX has neither"):
         export.graph_of(model)
 
 

@@ -179,19 +179,11 @@ def glu(graph: Graph, x: Value, axis: int = -1) -> Value:
     return graph.node("Mul", first, graph.node("Sigmoid", second))
 
 
-@writes(ReLU)
-def relu_layer(graph: Graph, x: Value, layer: ReLU) -> Value:
-    return relu(graph, x, layer.negative_slope, layer.max_value, layer.threshold)
-
-
-@writes(LeakyReLU)
-def leaky_relu_layer(graph: Graph, x: Value, layer: LeakyReLU) -> Value:
-    return leaky_relu(graph, x, layer.negative_slope)
-
-
-@writes(ELU)
-def elu_layer(graph: Graph, x: Value, layer: ELU) -> Value:
-    return elu(graph, x, layer.alpha)
+@writes(ReLU, LeakyReLU, ELU)
+def with_settings(graph: Graph, x: Value, layer: Any) -> Value:
+    function = {ReLU: relu, LeakyReLU: leaky_relu, ELU: elu}[type(layer)]
+    names = [name for name in ("negative_slope", "max_value", "threshold", "alpha") if hasattr(layer, name)]
+    return function(graph, x, **{name: getattr(layer, name) for name in names})
 
 
 @writes(PReLU)

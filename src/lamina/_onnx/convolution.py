@@ -34,12 +34,9 @@ def convolved(graph: Graph, x: Value, layer: Any, kernel: HostArray, bias: Any, 
         padding = {"auto_pad": "SAME_UPPER"}  # the amount of padding depends on the size of x
     elif layer.padding == "causal":
         padding = {"pads": [layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0]}
-    inputs = [x, graph.constant(filters_first(kernel), "kernel")]
-    if bias is not None:
-        inputs.append(graph.constant(bias, "bias"))
-    return graph.node(
-        "Conv", *inputs, strides=list(layer.strides), dilations=list(layer.dilation_rate), group=groups, **padding
-    )
+    told = {"strides": list(layer.strides), "dilations": list(layer.dilation_rate), "group": groups, **padding}
+    filters = graph.constant(filters_first(kernel), "kernel")
+    return graph.node("Conv", x, filters, graph.optional(bias, "bias"), **told)
 
 
 @writes(Conv1D, Conv2D, Conv3D)
@@ -65,10 +62,9 @@ def depthwise(graph: Graph, x: Value, layer: Any) -> Value:
 def separable(graph: Graph, x: Value, layer: Any) -> Value:
     x, result = channels_first(graph, x, layer.data_format)
     y = _by_channel(graph, x, layer, "depthwise_kernel", None)
-    inputs = [y, graph.constant(filters_first(graph.weight(layer, "pointwise_kernel")), "pointwise")]
-    if layer.bias is not None:
-        inputs.append(graph.constant(layer.bias, "bias"))
-    return activate(graph, layer.activation, result(graph.node("Conv", *inputs)))
+    mixed = graph.constant(filters_first(graph.weight(layer, "pointwise_kernel")), "pointwise")
+    y = graph.node("Conv", y, mixed, graph.optional(layer.bias, "bias"))
+    return activate(graph, layer.activation, result(y))
 
 
 @writes(Conv1DTranspose, Conv2DTranspose, Conv3DTranspose)
@@ -81,12 +77,7 @@ def transposed(graph: Graph, x: Value, layer: Any) -> Value:
         begins.append(before)
         ends.append(max(-over - before, 0))
         more.append(over + begins[-1] + ends[-1])
-    kernel = graph.weight(layer, "kernel")  # (*window, filters, channels)
-    inputs = [x, graph.constant(filters_first(kernel), "kernel")]
-    if layer.bias is not None:
-        inputs.append(graph.constant(layer.bias, "bias"))
-    y = graph.node(
-        "ConvTranspose", *inputs, strides=list(layer.strides), dilations=list(layer.dilation_rate),
-        pads=begins + ends, output_padding=more,
-    )  # fmt: skip
+    kernel = graph.constant(filters_first(graph.weight(layer, "kernel")), "kernel")  # (*window, filters, channels)
+    told = {"strides": list(layer.strides), "dilations": list(layer.dilation_rate), "pads": begins + ends}
+    y = graph.node("ConvTranspose", x, kernel, graph.optional(layer.bias, "bias"), output_padding=more, **told)
     return activate(graph, layer.activation, result(y))

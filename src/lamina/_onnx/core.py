@@ -26,10 +26,9 @@ def nothing(graph: Graph, x: Value, layer: Any) -> Value:
 
 @writes(Dense)
 def dense(graph: Graph, x: Value, layer: Dense) -> Value:
-    kernel = graph.constant(layer.kernel, "kernel")
-    bias = None if layer.bias is None else graph.constant(layer.bias, "bias")
+    kernel, bias = graph.constant(layer.kernel, "kernel"), graph.optional(layer.bias, "bias")
     if len(x.shape) == 2:
-        y = graph.node("Gemm", x, kernel, *([] if bias is None else [bias]))
+        y = graph.node("Gemm", x, kernel, bias)
     else:
         y = graph.node("MatMul", x, kernel)
         y = y if bias is None else graph.node("Add", y, bias)

@@ -29,9 +29,8 @@ from lamina.errors import ArgumentError
 from lamina.layers.feature_space.feature_space import FeatureSpace
 from lamina.layers.features.vocabularies import Lookup
 
-FAMILIES = "activations convolution core features images normalization pooling recurrent reshaping spectrograms text"
-"""The modules with the writers, which register themselves at import."""
-for _family in FAMILIES.split():
+FAMILIES = "activations convolution core features images merging normalization pooling recurrent reshaping"
+for _family in f"{FAMILIES} spectrograms text".split():  # each module registers its writers when it is imported
     import_module(f"lamina._onnx.{_family}")
 OPSETS = range(18, 24)
 """The tested versions of the operators. onnxruntime 1.14, of 2023, supports version 18."""

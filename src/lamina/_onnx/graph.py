@@ -24,12 +24,6 @@ def onnx() -> Any:
     """The package onnx."""
     try:
         import onnx
-        import onnx.checker
-        import onnx.defs
-        import onnx.external_data_helper
-        import onnx.helper
-        import onnx.numpy_helper
-        import onnx.shape_inference
     except ImportError as error:
         raise MissingPackageError('format="onnx" needs the package onnx: pip install "lamina[onnx]"') from error
     return onnx
@@ -89,6 +83,8 @@ class Graph:
             schema = proto.defs.get_schema(op, DOMAINS.get(domain, self.opset), domain)
         except proto.defs.SchemaError as error:
             raise ArgumentError(f"{self.scope}: opset {self.opset} of ONNX has no operator {op}.") from error
+        while inputs and inputs[-1] is None:
+            inputs = inputs[:-1]
         taken = [None if each is None else self.in_order(self._value(each)) for each in inputs]
         names = [self.name(op) for _ in range(outputs)]
         node = proto.helper.make_node(
@@ -126,6 +122,10 @@ class Graph:
             value = Value(home.name(name, self.scope), values.dtype, values.shape)
             home.constants[value.name], home._known[key] = values, value
         return home._known[key]
+
+    def optional(self, array: Any, name: str) -> Value | None:
+        """Return the value of a weight, or None for a layer without it."""
+        return None if array is None else self.constant(array, name)
 
     def opsets(self) -> list[Any]:
         """The versions of the operators in use."""

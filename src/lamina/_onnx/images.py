@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from lamina._onnx.graph import Graph, Value
-from lamina._onnx.shapes import channels_first, either_order, products
+from lamina._onnx.shapes import channels_first, either_order, scaled
 from lamina._onnx.writers import layers_in, writes
 from lamina.errors import StackError
 from lamina.layers.image import chains, color, mixing, sharpness, warping
@@ -51,12 +50,7 @@ def _scaled(graph: Graph, x: Value, axes: tuple[int, ...], size: tuple[int, int]
             old = int(x.shape[axis] or 1)
             x = graph.node("Gather", x, np.floor((np.arange(new) + 0.5) * old / new).astype(np.int64), axis=axis)
         return x
-    matrices = []
-    for axis, new in zip(axes, size, strict=True):
-        old = int(x.shape[axis] or 1)
-        made = jax.image.resize(np.eye(old, dtype=np.float32), (old, new), how, antialias=smooth)
-        matrices.append(np.asarray(made))
-    return products(graph, x, axes, matrices)
+    return scaled(graph, x, dict(zip(axes, size, strict=True)), how, smooth)
 
 
 @writes(Resizing)

@@ -43,6 +43,12 @@ def batch(graph: Graph, x: Value, layer: Any) -> Value:
     return graph.node("Add", graph.node("Mul", x, factor), shift)
 
 
+def _by_root(graph: Graph, x: Value, y: Value, axes: Sequence[int], epsilon: float) -> Value:
+    """x divided by the root of the mean of y²."""
+    mean = graph.node("ReduceMean", graph.node("Mul", y, y), np.array(axes), keepdims=1)
+    return graph.node("Div", x, graph.node("Sqrt", graph.node("Add", mean, np.float32(epsilon))))
+
+
 @writes(LayerNormalization)
 def layer_normalization(graph: Graph, x: Value, layer: Any) -> Value:
     rank, axes = len(x.shape), feature_axes(layer.axis, x.shape)
@@ -51,13 +57,11 @@ def layer_normalization(graph: Graph, x: Value, layer: Any) -> Value:
     if axes == list(range(axes[0], rank)) and not layer.rms_scaling:
         sizes = [int(x.shape[axis] or 1) for axis in axes]
         scale = (np.ones(sizes, np.float32) if gamma is None else gamma).reshape(sizes)
-        inputs = [scale] if beta is None else [scale, beta.reshape(sizes)]
-        return graph.node("LayerNormalization", x, *inputs, axis=axes[0], epsilon=float(layer.epsilon))
+        beta = None if beta is None else beta.reshape(sizes)
+        return graph.node("LayerNormalization", x, scale, beta, axis=axes[0], epsilon=float(layer.epsilon))
     mean = graph.node("ReduceMean", x, np.array(axes), keepdims=1)
     centered = graph.node("Sub", x, mean)
-    variance = graph.node("ReduceMean", graph.node("Mul", centered, centered), np.array(axes), keepdims=1)
-    root = graph.node("Sqrt", graph.node("Add", variance, np.float32(layer.epsilon)))
-    y = graph.node("Div", x if layer.rms_scaling else centered, root)
+    y = _by_root(graph, x if layer.rms_scaling else centered, centered, axes, layer.epsilon)
     y = y if gamma is None else graph.node("Mul", y, _along(gamma, axes, rank))
     return y if beta is None else graph.node("Add", y, _along(beta, axes, rank))
 
@@ -89,8 +93,7 @@ def group(graph: Graph, x: Value, layer: Any) -> Value:
 @writes(RMSNormalization)
 def rms(graph: Graph, x: Value, layer: Any) -> Value:
     axes = feature_axes(layer.axis, x.shape)
-    mean = graph.node("ReduceMean", graph.node("Mul", x, x), np.array(axes), keepdims=1)
-    y = graph.node("Div", x, graph.node("Sqrt", graph.node("Add", mean, np.float32(layer.epsilon))))
+    y = _by_root(graph, x, x, axes, layer.epsilon)
     return graph.node("Mul", y, _along(graph.weight(layer, "scale"), axes, len(x.shape)))
 
 

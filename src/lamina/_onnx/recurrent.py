@@ -6,7 +6,7 @@ a Scan, a masked step keeps the states and repeats the output of the step before
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -161,8 +161,7 @@ def by_scan(graph: Graph, x: Value, layer: Any) -> Sequences:
 
 def _channels_last(graph: Graph, y: Value, steps: bool) -> Value:
     """(batch, channels, *sizes) -> (batch, *sizes, channels). With `steps`, a time axis follows the batch axis."""
-    first = 2 if steps else 1
-    return graph.node("Transpose", y, perm=[*range(first), *range(first + 1, len(y.shape)), first])
+    return graph.node("Transpose", y, perm=[*range(1 + steps), *range(2 + steps, len(y.shape)), 1 + steps])
 
 
 def _in_order(weights: HostArray, order: Sequence[int]) -> HostArray:
@@ -200,8 +199,7 @@ def _standard(layer: Any) -> bool:
 
 def sequences(graph: Graph, x: Value, layer: Any) -> Sequences:
     """Write a recurrent layer, as a node if possible, else as a Scan."""
-    write: Callable[..., Sequences] = by_node if x.mask is None and _standard(layer) else by_scan
-    return write(graph, x, layer)
+    return (by_node if x.mask is None and _standard(layer) else by_scan)(graph, x, layer)
 
 
 @writes(LSTM, GRU, SimpleRNN, RNN, ConvLSTM1D, ConvLSTM2D, ConvLSTM3D)
@@ -236,6 +234,5 @@ def bidirectional(graph: Graph, x: Value, layer: Any) -> Any:
             merged = (graph.node("Mul", merged[0], np.float32(0.5)),)
     if layer.forward_layer.return_sequences:
         merged = tuple(replace(each, mask=x.mask) for each in merged)
-    if layer.forward_layer.return_state:
-        return (*merged, *states)
-    return merged if len(merged) > 1 else merged[0]
+    made = (*merged, *states) if layer.forward_layer.return_state else merged
+    return made if len(made) > 1 else made[0]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-import jax
 import numpy as np
 
 from lamina._onnx.graph import Graph, Value
-from lamina._onnx.shapes import LAST, either_order, products, reshaped
+from lamina._onnx.shapes import LAST, either_order, reshaped, scaled
 from lamina._onnx.writers import shape_after, writes
 from lamina._settings.settings import value_of
 from lamina.errors import StackError
@@ -20,8 +18,7 @@ from lamina.layers import reshaping
 def flatten(graph: Graph, x: Value, layer: Any) -> Value:
     if layer.data_format == "channels_first" and len(x.shape) > 2:
         x = graph.node("Transpose", x, perm=[0, *range(2, len(x.shape)), 1])
-    size = None if None in x.shape[1:] else math.prod(int(each or 1) for each in x.shape[1:])
-    return x if len(x.shape) == 2 else reshaped(graph, x, (x.shape[0], size))
+    return x if len(x.shape) == 2 else graph.node("Flatten", x, axis=1)
 
 
 @writes(reshaping.Reshape)
@@ -66,12 +63,8 @@ def up(graph: Graph, x: Value, layer: Any) -> Value:
     factors = dict(zip(axes, _by_axis(layer, "size", axes), strict=True))
     how = getattr(layer, "interpolation", "nearest")
     if how != "nearest" and None not in [x.shape[axis] for axis in axes]:
-        matrices = []
-        for axis in axes:
-            size = int(x.shape[axis] or 1)
-            new = (size, size * factors[axis])
-            matrices.append(np.asarray(jax.image.resize(np.eye(size, dtype=np.float32), new, how, antialias=False)))
-        return result(products(graph, x, axes, matrices))
+        sizes = {axis: int(x.shape[axis] or 1) * factors[axis] for axis in axes}
+        return result(scaled(graph, x, sizes, how))
     scales = np.array([factors.get(axis, 1) for axis in range(len(x.shape))], np.float32)
     told: dict[str, Any] = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     if how in ("bilinear", "bicubic"):

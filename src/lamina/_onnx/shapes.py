@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Sequence
 
+import jax
 import numpy as np
 
 from lamina._arrays.arrays import HostArray
@@ -56,3 +57,10 @@ def products(graph: Graph, x: Value, axes: Sequence[int], matrices: Sequence[Hos
     result = "".join(made.get(at, letter) for at, letter in enumerate(letters))
     equation = f"{','.join([letters, *factors])}->{result}"
     return graph.node("Einsum", x, *matrices, equation=equation)
+
+
+def scaled(graph: Graph, x: Value, sizes: dict[int, int], how: str, antialias: bool = False) -> Value:
+    """x with new sizes of some axes, multiplied by the matrices that `jax.image.resize` uses."""
+    eyes = {axis: np.eye(int(x.shape[axis] or 1), dtype=np.float32) for axis in sizes}
+    made = [jax.image.resize(eyes[axis], (len(eyes[axis]), sizes[axis]), how, antialias=antialias) for axis in sizes]
+    return products(graph, x, list(sizes), [np.asarray(each) for each in made])

@@ -37,8 +37,7 @@ def _words(graph: Graph, x: Value, layer: TextVectorization) -> tuple[Value, Val
     """The words of each text, and how many there are.  -> (batch, words), (batch, 1)"""
     if callable(layer.standardize) or callable(layer.split) or layer.split == "character":
         raise StackError(
-            f"{layer.name!r} has a function or split='character', and ONNX computes neither: export the layers after "
-            "it, and give them its output."
+            f"{layer.name!r} has a function or split='character', and ONNX has neither: export the layers after it."
         )
     table = TABLES[layer.standardize] if layer.standardize else {}
     # A row more, since onnxruntime takes no array without texts, and no loop over no pieces; it has no words.

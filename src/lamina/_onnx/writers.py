@@ -89,15 +89,14 @@ def register_onnx(thing: Any) -> Callable[[F], F]:
     return writes(thing) if isinstance(thing, type) else computes(thing, by_element=False)
 
 
-def write_layer(graph: Graph, layer: Any, x: Value) -> Any:
+def write_layer(graph: Graph, layer: Any, x: Any) -> Any:
     """Write one layer, and return its output, or a tuple of outputs."""
     write = writer_of(layer)
-    whole = x.dtype.kind in "iub"
-    if whole and layer._lamina_makes_floats:
+    if isinstance(x, Value) and x.dtype.kind in "iub" and layer._lamina_makes_floats:
         x = graph.cast(x, np.float32)
     with graph.within(layer.name):
         y = write(graph, x, layer)
-    if isinstance(y, tuple):
+    if isinstance(y, tuple) or not isinstance(x, Value):
         return y
     if not isinstance(y, Value):
         raise StackError(f"{layer.name!r}: its writer for ONNX returns a {type(y).__name__}, not a value of the graph.")

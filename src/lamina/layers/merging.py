@@ -290,12 +290,16 @@ class Dot(Merge):
     def call(self, inputs: Sequence[Array], mask: Masks = None) -> Array:
         places = self._lamina_axes_for([x.ndim for x in inputs])
         xs = [_normalized(x, axis) if self.normalize else x for x, axis in zip(inputs, places, strict=True)]
+        y = einsum(self._lamina_equation([x.ndim for x in inputs]), *xs)
+        return y if y.ndim > 1 else y[:, None]
+
+    def _lamina_equation(self, ranks: list[int]) -> str:
+        """The product as an equation for `einsum`: a is the batch axis, and b the axes of the sum."""
         letters = iter(string.ascii_letters[2:])
-        axes = ["".join("ab"[axis == place] if axis in (0, place) else next(letters) for axis in range(x.ndim))
-                for x, place in zip(xs, places, strict=True)]  # fmt: skip
+        axes = ["".join("ab"[axis == place] if axis in (0, place) else next(letters) for axis in range(rank))
+                for rank, place in zip(ranks, self._lamina_axes_for(ranks), strict=True)]  # fmt: skip
         kept = [letter for letter in "".join(axes) if letter not in "ab"]
-        y = einsum(f"{axes[0]},{axes[1]}->a{''.join(kept)}", *xs)
-        return y if kept else y[:, None]
+        return f"{axes[0]},{axes[1]}->a{''.join(kept)}"
 
     def compute_mask(self, inputs: Sequence[Array], mask: Masks = None) -> None:
         return None
