@@ -62,6 +62,12 @@ RUN = {
     "python -m lamina serve census.keras": [
         "pip install '.[serve]'", f"{SAVE} c.keras", "timeout 30 python -m lamina serve c.keras || test $? = 124",
     ],
+    "python -m lamina serve digits.keras": [
+        "pip install '.[serve]'", f"{SAVE} d.keras", "timeout 30 python -m lamina serve d.keras || test $? = 124",
+    ],
+    "python -m http.server --bind 127.0.0.1": ["timeout 5 python -m http.server --bind 127.0.0.1 0 || test $? = 124"],
+    "pip install emx-onnx-cgen==1.4.0": ["pip install emx-onnx-cgen==1.4.0"],
+    "pip install openvino==2026.4.1": ["pip install openvino==2026.4.1"],
     "python examples/NAME.py": ["pip install '.[demo]'", "for each in examples/*.py; do python $each || exit 1; done"],
     "python -m lamina run script.py [its arguments]": [*INSTALLED, "python -m lamina run script.py 1 2"],
     "python -m lamina run -m package.module [its arguments]": [*INSTALLED, "python -m lamina run -m package.module 1"],
