@@ -77,8 +77,8 @@ def bits():
 
 
 def tokens():
-    x = RNG.integers(1, 500, (600, 20))
-    return x, ((x > 250).sum(1) > 10).astype("int32")
+    x = RNG.integers(1, 50, (4000, 20))
+    return x, ((x > 25).sum(1) > 10).astype("int32")
 
 
 def digits():

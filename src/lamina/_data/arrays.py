@@ -15,6 +15,7 @@ from lamina._arrays.arrays import HostArray
 from lamina.errors import DataError
 
 INT32 = np.iinfo(np.int32)
+_ENCODED = " Let the first layer encode the columns: keras.utils.FeatureSpace.from_frame({})."
 KINDS = {"M": "dates", "m": "durations", "c": "complex numbers", "V": "records"}
 
 
@@ -51,7 +52,9 @@ def numbers(array: HostArray, name: str, floatx: str) -> HostArray:
     if kind in "UST":
         raise _text(array, name)
     since = {"M": f"({name} - {name}.min()) / numpy.timedelta64(1, 'D')", "m": f"{name} / numpy.timedelta64(1, 's')"}
-    advice = f" Convert them to numbers, as in {since[kind]}." if kind in since else ""
+    advice = (
+        f" Convert them to numbers, as in {since[kind]}." if kind in since else _ENCODED.format(name) * (kind == "V")
+    )
     raise DataError(f"{name} holds {KINDS.get(kind, 'values')} ({array.dtype}); a model takes numbers.{advice}")
 
 
@@ -83,8 +86,7 @@ def _gathered(value: Any, name: str, floatx: str, rows: int | None) -> HostArray
     if isinstance(value, Mapping):
         raise DataError(
             f"{name} is a dict of {', '.join(map(repr, list(value)[:6]))}: a stack takes one tensor.\n"
-            f"If each value is a column: numpy.column_stack(list({name}.values())); or let the first layer encode "
-            f"them: keras.utils.FeatureSpace.from_frame({name})."
+            f"If each value is a column, numpy.column_stack(list({name}.values())).{_ENCODED.format(name)}"
         )
     if hasattr(value, "detach"):  # a tensor of torch; NumPy itself has no bfloat16
         value = value.detach().cpu()
@@ -94,9 +96,9 @@ def _gathered(value: Any, name: str, floatx: str, rows: int | None) -> HostArray
     try:
         array = np.asarray(value)
     except ValueError:
-        if not isinstance(value, (list, tuple)):
-            raise
-        raise _ragged(value, name) from None
+        if isinstance(value, (list, tuple)):
+            raise _ragged(value, name) from None
+        array = np.array(None)
     if array.ndim == 0 and array.dtype.kind == "O":
         raise DataError(f"{name} is a {type(value).__name__}; expected an array, a frame or a list of numbers.")
     return array
@@ -135,6 +137,7 @@ def _unboxed(array: HostArray, name: str) -> HostArray:
             odd = next(item for item in items if not hasattr(item, "__float__"))
             raise DataError(
                 f"{name} holds a {type(odd).__name__} ({str(odd)[:40]!r}); a model takes numbers."
+                + _ENCODED.format(name) * isinstance(odd, Mapping)
             ) from None
     if made.dtype.kind == "U":
         raise _text(array, name)

@@ -30,6 +30,8 @@ def opened(value: Any, name: str) -> Any:
 
     if hasattr(value, "collect_schema") and hasattr(value, "collect"):
         raise DataError(f"{name} is a {type(value).__name__}, which has no rows yet. Read it: {name}.collect().")
+    if type(value).__name__ == "RecordBatch":
+        return narwhals.from_arrow(value, backend="pyarrow")
     labels = getattr(value, "columns", ())
     if hasattr(value, "set_axis") and len({label for label in labels if isinstance(label, str)}) < len(labels):
         # pandas allows labels of any type, and several columns with the same label

@@ -194,10 +194,13 @@ def apart(columns: Any, label: str, name: str) -> Parts:
     frame = opened(columns, name) if is_frame(columns) else columns
     held = list(getattr(frame, "columns", frame)) if isinstance(frame, Mapping) or is_frame(columns) else None
     if held is None:
-        raise DataError(
-            f"y={short(label)} names a column of {name}, and {name} is a {type(columns).__name__} without names. "
-            "Give the targets themselves: one row of y for each row of x."
-        )
+        advice = "Give the targets themselves: one row of y for each row of x."
+        if isinstance(columns, (str, os.PathLike)):
+            path = os.fspath(columns)
+            ending = path.rpartition(".")[2].lower()
+            advice = f"Read the file first: {name} = pandas.read_{'excel' if 'xls' in ending else ending}({path!r})."
+        kind = type(columns).__name__
+        raise DataError(f"y={short(label)} names a column of {name}, and {name} is a {kind} without names.\n{advice}")
     if label not in held:
         raise DataError(f"y={short(label)}: {name} has no such column. It has {listed(held)}.")
     if isinstance(frame, Mapping):

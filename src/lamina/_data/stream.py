@@ -287,7 +287,10 @@ class Stream:
                 table = Table(x, y, weight, table.columns)
             return class_weighted(table, self.class_weight)
         except DataError as error:
-            rows = "\nEach item of a stream is a batch of rows, and this one looks like a single row."
+            rows = (
+                "\nEach item of a stream is a batch of rows, and this one looks like a single row. Join the rows: "
+                f"x, y = map(numpy.stack, zip(*{self.name}))."
+            )
             raise type(error)(f"{where}: {error}{rows * (np.ndim(parts[0]) < 2)}") from None
 
     def look(self, table: Table, index: int, steps: int = 1) -> None:
