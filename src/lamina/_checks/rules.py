@@ -16,7 +16,7 @@ from lamina.losses import Loss
 
 
 class Case(NamedTuple):
-    """What a rule compares: the loss, the targets and the shape of the model's output."""
+    """The facts for a rule: the loss, the targets and the shape of the model's output."""
 
     loss: Loss
     y: HostArray

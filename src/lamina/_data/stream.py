@@ -69,13 +69,13 @@ class Stream:
         self.host = host
         """Converts the raw x of a batch to numbers, if the model has layers that do this on the host."""
         self.is_plain = not (self.label or host or class_weight)
-        """Whether a batch of arrays is taken as it is."""
+        """Whether a batch of arrays needs no conversion."""
         self.columns: Names | None = None
-        """The names of the columns of the training, by which those of a batch that is a frame are selected."""
+        """The names of the columns of the training data. They select the columns of batches that are frames."""
         self.target = target
-        """Turns the y of a batch into numbers, if it holds names of classes."""
+        """Converts names of classes in the y of a batch to numbers."""
         self.check = check
-        """Is called with each batch, and raises an error if the model cannot take it."""
+        """A function that is called with each batch, and raises an error if the model cannot take it."""
         self.once = hasattr(source, "__next__") and not is_indexed(source)
         """Whether the source can be read only once."""
         self.by_key = hasattr(source, "_lamina_pass")
@@ -260,7 +260,7 @@ class Stream:
         return window._replace(parts=self._table(window.parts, self.taken, own=False))
 
     def _table(self, batch: object, index: int, own: bool) -> Table:
-        """A batch as a table, with arrays that are its own if the next batch may come in the same ones."""
+        """Convert a batch to a table. With `own`, arrays that the source may reuse for its next batch are copied."""
         given: Any = batch
         plain = self.is_plain and not own and type(batch) in (tuple, list) and len(given) in (1, 2, 3)
         given = batch = list(map(unboxed, given)) if plain else batch
@@ -294,7 +294,7 @@ class Stream:
             raise type(error)(f"{where}: {error}{rows * (np.ndim(parts[0]) < 2)}") from None
 
     def look(self, table: Table, index: int, steps: int = 1) -> None:
-        """Raise the error of `check` for a table of `steps` batches; it names the first of them that is refused."""
+        """Call `check` for a table of `steps` batches. Its error names the first batch that is refused."""
         size = table.rows // steps
         try:
             if self.check is not None:
@@ -319,7 +319,7 @@ class Stream:
 
 
 def _is_ready(part: object, floatx: str) -> bool:
-    """Whether a part of a batch is what `arrays` would make of it."""
+    """Whether `arrays` would return this part of a batch unchanged."""
     if type(part) is not np.ndarray or not part.size or not part.ndim:
         return False
     kind = part.dtype

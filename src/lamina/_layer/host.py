@@ -68,7 +68,7 @@ class LayerChain(Layer):
 
     @property
     def _lamina_takes_frames(self) -> bool:
-        """Whether the first layer takes tables with named columns as they are."""
+        """Whether the first layer takes tables with named columns."""
         return takes_frames(self)
 
     def _lamina_is_sample(self, shape: Shape) -> bool:
@@ -120,7 +120,7 @@ def adapt_on(model: Any, table: Any, every: Any = None) -> None:
 
 
 def learned_of(model: Any) -> dict[str, Any] | None:
-    """What the model's first layer has learned of tables, as a file can hold it; None for other models."""
+    """What the model's first layer has learned of tables, in the form for files; None for other models."""
     first = table_layer(model)
     learned: dict[str, Any] | None = None if first is None else first._lamina_learned
     return learned

@@ -1,4 +1,4 @@
-"""What a layer knows of its stack: the shapes of its input and output."""
+"""The attributes of a layer in a stack: the shapes of its input and output."""
 
 from __future__ import annotations
 

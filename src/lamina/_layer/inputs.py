@@ -268,7 +268,7 @@ def call_build(layer: Layer, shapes: dict[str, Any]) -> None:
 
 
 def build_config(layer: Layer, build: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """What a file keeps of a call of `build`: one shape, or the shapes by argument; None for other arguments."""
+    """The form of the arguments of `build` in files: one shape, or the shapes by argument; None for other arguments."""
     told = signature(build).bind(layer, *args, **named).arguments
     shapes = [*args, *named.values()] if len(args) + len(named) == 1 else [*told.values()][1:]
     with suppress(ArgumentError):
@@ -291,7 +291,7 @@ def joins(layer: Any) -> str:
 
 
 def one_output(layer: Layer) -> str:
-    """What to write so that a layer that returns a list of tensors returns one tensor."""
+    """The advice for a layer that returns a list of tensors: how to return one tensor."""
     if hasattr(layer, "return_state") or hasattr(layer, "merge_mode"):
         return "Leave out return_state=True, and give it a merge_mode"
     return "Let its call return one tensor, not a list"

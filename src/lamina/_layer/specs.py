@@ -28,7 +28,7 @@ class OfLayer(TensorSpec):
 
     layer: Any
     after: bool
-    """Whether it is the output."""
+    """Whether this is the output of the layer, and not its input."""
 
     @classmethod
     def of(cls, layer: Any, after: bool, shape: Shape, dtype: str, name: str) -> Self:
@@ -38,7 +38,7 @@ class OfLayer(TensorSpec):
 
 
 class InputSpec(Configured):
-    """What a layer expects of its input: a rank, a range of ranks, or the sizes of some axes, all with the batch axis.
+    """The expected input of a layer: a rank, a range of ranks, or the sizes of some axes, all with the batch axis.
 
     Args:
         dtype: the dtype of the input; it is not checked.

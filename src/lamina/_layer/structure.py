@@ -26,7 +26,7 @@ class ModuleState(State):
     weights: tuple[Weight, ...] = ()
     """The weights that the module made, in the order in which they were made."""
     inner: dict[str, list[Any]] = field(default_factory=dict)
-    """What the module holds apart from its attributes: the layers of a stack."""
+    """Parts of the module that are not in attributes: the layers of a stack."""
 
     def compiled_in(self) -> list[tuple[str, object]]:
         return list(self.inner.items())
@@ -230,7 +230,7 @@ def restored_on_error(layer: Any) -> Iterator[None]:
 
 
 class Snapshot:
-    """The objects that a stack held when something was made from it. If one was replaced, it must be made anew."""
+    """The objects of a stack when something was made from it. If one was replaced, it must be made again."""
 
     def __init__(self, layer: Any) -> None:
         held = [part.layer for each in (layer, *(each for _, each in beside(layer))) for part in parts(each)]

@@ -108,7 +108,7 @@ class WithWeights(Module):
         assign_all(own_weights(self), store, self.name)
 
     def _lamina_in_file(self, own: list[Weight]) -> list[Weight]:
-        """What a file has for the weights that the layer made itself."""
+        """The arrays in a file for the weights that the layer itself made."""
         return own
 
     @user_facing

@@ -69,7 +69,7 @@ def deserialized(
     skip: Collection[str] = (),
     left_out: list[str] | None = None,
 ) -> Any:
-    """Make the object that a config describes; plain data is returned as it is.
+    """Make the object that a config describes; plain data is returned unchanged.
 
     Args:
         custom_objects: the user's own classes and functions by name.

@@ -1,1 +1,1 @@
-"""What happens between a model's verbs and the device: data fed, programs compiled, steps run, numbers logged."""
+"""Training, evaluation and prediction: feeds data, compiles programs, runs steps and collects logs."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def case_of(model: Model, table: Table, validation: Feed | None) -> Case:
-    """The data and the stack for the checks. x is what the layers after those on the host get."""
+    """The data and the stack for the checks. x is the output of the layers that run on the host."""
     compiled = compiled_of(model)
     held_out = validation.table.x if isinstance(validation, ArrayFeed) else None
     other = None if is_mapped(held_out) else held_out
@@ -87,7 +87,7 @@ class RunChecks:
 
 
 def check(model: Model, data: DataRequest, validation_data: object) -> Findings:
-    """What the checks of the data find in all rows, as `Sequential.check` says."""
+    """The findings of the checks in all rows, as `Sequential.check` describes."""
     require_compiled(model, "check")
     request, plan = fit_request(data, RunPlan(validation=DataRequest(validation_data)))
     if is_stream(data.x):

@@ -54,7 +54,7 @@ class Store(Protocol):
         """The newest state that can be read; `ended=False`: the newest from before the end of the run."""
 
     goes_on: bool
-    """Whether a resumed run goes on where its stream gives other batches than before."""
+    """Whether a resumed run continues if its stream gives other batches than before."""
     deletes: bool
     """Whether the states are removed when the run has ended."""
 
@@ -108,7 +108,7 @@ class Run:
         """The names of the arrays of a state; empty before the first one."""
         self.description: Description = {}
         self.learned: dict[str, Any] | None = None
-        """What a first layer that takes tables has learned."""
+        """What a FeatureSpace at the start of the stack has learned; None without one."""
         if store is not None:
             self.learned = learned_of(trainer.model)
             self.description = describe(trainer, feed, validation)
@@ -290,7 +290,7 @@ class Run:
 
 
 def recall(model: Model, store: Store | None) -> None:
-    """Give a first layer that takes tables what it had learned before the run was interrupted: it adapts only once."""
+    """Restore what a FeatureSpace at the start of the stack had learned before the interruption."""
     if store is None or not needs_adapting(model) or (saved := store.newest()) is None:
         return
     try:

@@ -31,7 +31,7 @@ class Box(NamedTuple):
     rows: list[Said]
     """Facts that have a line of their own."""
     cells: list[Said]
-    """Facts that stand side by side in one line."""
+    """Facts that are drawn side by side in one line."""
     trained: bool | None
     """Whether the layer is trained; None if the picture does not show this."""
 
@@ -78,7 +78,7 @@ class Drawing:
     rankdir: str = "TB"
     shapes: list[Rectangle | Text | Arrow] = field(default_factory=list)
     ends: list[tuple[float, float, float, float]] = field(default_factory=list)
-    """Where each box stands: x, y, width, height."""
+    """The place of each box: x, y, width, height."""
 
     def __post_init__(self) -> None:
         self.across = self.rankdir in ("LR", "RL")

@@ -59,7 +59,7 @@ class Dot:
         )
 
     def to_string(self) -> str:
-        """The same text as `source`."""
+        """The text in Graphviz's language, as in `source`."""
         return self.source
 
     __str__ = to_string

@@ -205,7 +205,7 @@ def deserialize(config: object, custom_objects: dict[str, Any] | None = None) ->
 
 
 def _known(name: str, layer: object) -> None:
-    """Let configs find a layer by its name, once its file is loaded."""
+    """Register a layer after its file was loaded, so that configs find it by its name."""
     if isinstance(layer, type) and issubclass(layer, Layer):
         registry.add(name)(layer)
 

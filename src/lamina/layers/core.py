@@ -1,4 +1,4 @@
-"""The layers that most stacks are made of."""
+"""The most common layers, such as Dense, Activation and Lambda."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class Loss(Configured):
 
 
 class BuiltIn(Loss):
-    """A loss whose class says where its arguments stand, since in Keras `reduction` comes before `name`."""
+    """The base of losses that declare the order of their arguments: in Keras, `reduction` comes before `name`."""
 
     name: Name = setting(init=False)
     reduction: Reduction = setting(init=False)

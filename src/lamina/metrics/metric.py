@@ -182,7 +182,7 @@ class Metric(Module):
 
 
 class BuiltIn(Metric):
-    """A metric whose class says where its arguments stand, since in Keras `name` comes before `dtype`."""
+    """The base of metrics that declare the order of their arguments: in Keras, `name` comes before `dtype`."""
 
     dtype: Precision = setting(init=False)
     name: Name = setting(init=False)

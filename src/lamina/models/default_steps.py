@@ -1,4 +1,4 @@
-"""What Sequential's own `train_step`, `test_step`, `predict_step`, `compute_loss` and `compute_metrics` do.
+"""The default `train_step`, `test_step`, `predict_step`, `compute_loss` and `compute_metrics` of Sequential.
 
 They compute the same as the programs in `_training/steps.py`, but a subclass may override each of them.
 """

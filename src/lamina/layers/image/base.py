@@ -82,7 +82,7 @@ class ImageLayer(Layer):
 
     @property
     def _lamina_beside(self) -> bool:
-        """Whether the layer changes data beside the images, for which a stack has no place."""
+        """Whether the layer also changes other data than images, which a stack cannot pass on."""
         return self.bounding_box_format is not None
 
     @user_facing
