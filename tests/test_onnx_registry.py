@@ -53,15 +53,16 @@ def merged():
     del writers.of_layers[Merged]
 
 
+MERGES = [layers.Average(), layers.Concatenate(axis=1), layers.Dot(axes=2, normalize=True)]
+MORE = [
+    layers.Add(), layers.Concatenate(), layers.Maximum(), layers.Minimum(), layers.Multiply(), layers.Subtract(),
+    layers.Dot(axes=-1), layers.Dot(axes=(1, 1)),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "merge",
-    [
-        layers.Add(), layers.Average(), layers.Concatenate(), layers.Concatenate(axis=1), layers.Maximum(),
-        layers.Minimum(), layers.Multiply(), layers.Subtract(), layers.Dot(axes=-1), layers.Dot(axes=(1, 1)),
-        layers.Dot(axes=2, normalize=True),
-    ],
-    ids=str,
-)  # fmt: skip
+    "merge", [*MERGES, *(pytest.param(merge, marks=pytest.mark.nightly) for merge in MORE)], ids=str
+)
 def test_a_layer_of_ones_own_merges_tensors(merge, merged):
     model = drawn(keras.Sequential([layers.Input((3, 4)), merged(merge), layers.Dense(2)]))
     run, draw = session(model), np.random.default_rng(0)

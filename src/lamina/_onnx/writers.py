@@ -76,8 +76,9 @@ def register_onnx(thing: Any) -> Callable[[F], F]:
     - `graph.node(op, *inputs, **attributes)` adds an operator of ONNX and returns its output. Inputs are values of the
       graph, numbers and arrays. `graph.several(2, op, *inputs)` returns a tuple of two outputs.
     - `graph.constant(array)` adds an array or a weight.
-    - `graph.layer(layer.inner, x)` writes a layer that the custom layer holds.
-    - Each value has `shape`, with None for a size that varies, and `dtype`.
+    - `graph.layer(layer.inner, x)` writes a layer that the custom layer holds. Merging layers take a list of values.
+    - Each value has `shape`, with None for a size that varies, `dtype`, and `mask`. For a layer with a `compute_mask`
+      of its own, the writer returns the mask too: `dataclasses.replace(y, mask=mask)`.
 
     The writer of a custom activation function takes only the graph and the input: `def write(graph, x)`.
 
