@@ -18,7 +18,8 @@ from lamina.errors import DataError
 FEW = 16
 """A frame of at most this many rows is read as one array of objects, because reading each column takes longer."""
 
-
+READING = {"to_table": "to_table", "read_row_group": "read", "read_all": "read_all", "to_pandas": "to_pandas"}
+"""The methods by which other objects with tables are known, and those that read them."""
 Rows = range | HostArray
 
 
@@ -149,19 +150,12 @@ def joined(tables: Sequence[RawTable]) -> RawTable:
 
 
 def _no_table(x: Any, name: str) -> DataError:
-    advice = "Give a frame, a dict of columns, or a list of dicts with one for each row."
     if isinstance(x, (str, os.PathLike)):
         x = os.fspath(x)
-        reader = "read_parquet" if x.endswith(".parquet") else "read_csv"
-        advice = f"The data of a file: pandas.{reader}({x!r})."
-    elif hasattr(x, "to_table"):
-        advice = f"Read it: {name}.to_table()."
-    elif hasattr(x, "read_row_group"):
-        advice = f"Read it: {name}.read()."
-    elif hasattr(x, "read_all"):
-        advice = f"Read it: {name}.read_all()."
-    elif hasattr(x, "to_pandas"):
-        advice = f"Make it a frame: {name}.to_pandas()."
+        advice = f"The data of a file: pandas.read_{'parquet' if x.endswith('.parquet') else 'csv'}({x!r})."
+    else:
+        calls = (f"Make it a frame: {name}.{call}()." for method, call in READING.items() if hasattr(x, method))
+        advice = next(calls, "Give a frame, a dict of columns, or a list of dicts with one for each row.")
     kind = f"an array of shape {x.shape}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
     return DataError(f"{name} is {kind}, and the model takes a table with named columns.\n{advice}")
 
