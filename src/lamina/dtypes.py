@@ -48,7 +48,7 @@ def _known(name: object, names: tuple[str, ...]) -> str:
     if not isinstance(name, str):
         raise ArgumentError(f"expected the name of a dtype, got {name!r} ({type(name).__name__}).")
     if name not in names:
-        raise UnknownNameError(f"no dtype or policy is called {name!r}. {did_you_mean(name, names)}")
+        raise UnknownNameError(f"no dtype or policy is called {short(name)}. {did_you_mean(name, names)}")
     if name == "float64":
         jax.config.update("jax_enable_x64", True)
     return name

@@ -73,7 +73,7 @@ def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
     []
     """
     spelt: dict[str, str] = {}
-    for candidate in names:
+    for candidate in names if len(name) < 200 else ():
         spelt.setdefault(candidate.lower(), candidate)
     found = [low for low, candidate in spelt.items() if _alike(name, candidate)]
     found.sort(
@@ -124,7 +124,7 @@ def did_you_mean(name: str, names: Iterable[str], missing: Collection[str] = ())
     Args:
         missing: names that Keras has and Lamina does not have yet. They are not misspellings.
     """
-    names = list(names)
+    names, name = list(names), name[:200]  # no name is as long, and each comparison takes its time
     # "zeros" for "zeroes", "Zeros" for "Zeroes"
     forms = [to_snake_case(each) for each in missing] if name.islower() else missing
     alike, absent = ([each for each in of if each.islower() == name.islower()] for of in (names, forms))

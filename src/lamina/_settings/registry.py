@@ -89,7 +89,7 @@ class Registry:
         advice = hint(family, name, self.named)
         if name.partition("(")[0] in self.named:
             advice = f"Write a call without quotes: keras.{family}.{name}."
-        raise UnknownNameError(f"no {self.kind} is called {name!r}. {advice}".rstrip())
+        raise UnknownNameError(f"no {self.kind} is called {short(name)}. {advice}".rstrip())
 
     @property
     def serialize(self) -> Callable[..., Any]:
@@ -186,7 +186,8 @@ class Registry:
                 "custom_objects={'name of the layer': function}."
             )
         raise UnknownNameError(
-            f"no {self.kind} is called {name!r}. Pass the object of that name: custom_objects={{{key!r}: {name}}}."
+            f"no {self.kind} is called {short(name)}. Pass the object of that name: "
+            f"custom_objects={{{short(key)}: {name[:60]}}}."
         )
 
     def _or_left_out(self, name: str, names: Sequence[str], make: Callable[[], T]) -> T | None:

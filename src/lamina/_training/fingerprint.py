@@ -60,6 +60,8 @@ def _visit(value: Any, seen: dict[int, int]) -> tuple[Any, ...]:
         unnamed = ("_lamina",) if isinstance(value, DTypePolicy) else ("_lamina", "name")
         counted = [(name, item) for name, item in sorted(vars(value).items()) if name not in unnamed]
         return (kind, *((name, _visit(item, seen)) for name, item in (*counted, *value._lamina.compiled_in())))
+    if kind in (list, tuple) and {*map(type, value)} <= {bool, int, float}:  # there may be a million
+        return (kind, str(value))
     if (items := children(value)) is not None and of_library(kind):
         return (kind, *((key, _visit(item, seen)) for key, item in items))
     if isinstance(value, jax.Array) or (isinstance(value, np.ndarray) and value.dtype != object and of_library(kind)):

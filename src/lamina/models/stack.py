@@ -251,7 +251,7 @@ def _append_described(stack: Stack, described: object, number: int, missing: lis
     """
     told = described if isinstance(described, dict) else {}
     config = told.get("config")
-    name = str(config.get("name") or "without a name") if isinstance(config, dict) else "without a name"
+    name = str(config.get("name") or "without a name")[:60] if isinstance(config, dict) else "without a name"
     try:
         if not told:
             raise ArgumentError(f"expected the config of a layer, got {short(described)}.")
@@ -274,7 +274,7 @@ def _append_described(stack: Stack, described: object, number: int, missing: lis
     except LaminaError as error:
         if isinstance(error, StackError) or str(error).startswith("layer "):
             raise
-        kind = told.get("class_name", type(described).__name__)
+        kind = str(told.get("class_name", type(described).__name__))[:60]
         raise type(error)(f"layer {number} ({name}: {kind}): {error}") from None
 
 

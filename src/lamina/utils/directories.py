@@ -153,7 +153,12 @@ def _listed(choice: Choice, seed: int) -> tuple[Files, list[str] | None]:
 def _files_in(folder: str, choice: Choice) -> list[str]:
     """The files with one of the endings in a folder and its subfolders, in alphabetical order."""
     walked = sorted(os.walk(folder, followlinks=choice.follow_links), key=lambda step: step[0])
-    return [os.path.join(at, n) for at, _, names in walked for n in sorted(names) if n.lower().endswith(choice.endings)]
+    found = [
+        os.path.join(at, n) for at, _, names in walked for n in sorted(names) if n.lower().endswith(choice.endings)
+    ]
+    if other := next((path for path in found if not os.path.isfile(path)), None):  # a pipe would never end
+        raise DataError(f"{other!r} is a pipe, a device or a broken link; a file was expected.")
+    return found
 
 
 def _part(choice: Choice, files: Files, subset: str | None) -> Files:

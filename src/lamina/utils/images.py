@@ -200,8 +200,11 @@ def _content(path: object) -> bytes:
             raise FileError(f"cannot read {_shown(path)}: {error.strerror}.") from error
     else:
         raise CallError(f"load_img takes the name of a file or a BytesIO, got {short(path)}.")
+    library = pillow()
     try:
-        pillow().open(io.BytesIO(content)).close()
+        library.open(io.BytesIO(content)).close()
+    except library.DecompressionBombError as error:
+        raise FileError(f"{_shown(path)} has more pixels than Pillow reads: {error}") from None
     except OSError:
         raise FileError(f"{_shown(path)} is not an image that Pillow knows.") from None
     return content

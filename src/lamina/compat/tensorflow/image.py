@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 from lamina._arrays.arrays import Array, HostArray
 from lamina.compat.operations import array, operation
 from lamina.compat.tensorflow.stand_in import StandIn
-from lamina.errors import ArgumentError, MissingPackageError
+from lamina.errors import ArgumentError, DataError, MissingPackageError
 from lamina.random import key_of, next_seed
 
 GRAY = (0.2989, 0.587, 0.114)
@@ -182,9 +182,12 @@ def decode_image(contents: bytes, channels: int | None = 0, dtype: DTypeLike = "
         from PIL import Image
     except ImportError:
         raise MissingPackageError('images are read with Pillow: pip install "lamina[images]".') from None
-    image = Image.open(io.BytesIO(contents))
     mode = {0: None, None: None, 1: "L", 3: "RGB", 4: "RGBA"}[channels]
-    pixels = np.asarray(image if mode is None or image.mode == mode else image.convert(mode))
+    try:
+        image = Image.open(io.BytesIO(contents))
+        pixels = np.asarray(image if mode is None or image.mode == mode else image.convert(mode))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"the bytes are no image that can be read: {error}") from None
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
     return pixels if dtype == "uint8" else np.asarray(convert_image_dtype(pixels, dtype))
 
