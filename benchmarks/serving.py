@@ -36,7 +36,9 @@ convnet = keras.Sequential([
     layers.MaxPooling2D(), layers.Conv2D(64, 3, activation="relu"), layers.MaxPooling2D(), layers.Flatten(),
     layers.Dropout(0.5), layers.Dense(10, "softmax"),
 ])
-census.save(sys.argv[1] + "/census.keras"), convnet.save(sys.argv[1] + "/convnet.keras")
+for name, model in (("census", census), ("convnet", convnet)):
+    model.save(f"{sys.argv[1]}/{name}.keras")
+    model.export(f"{sys.argv[1]}/{name}.onnx", format="onnx")
 """
 FASTAPI = """
 import sys, keras, numpy as np, uvicorn
@@ -57,6 +59,15 @@ init = Calls.__init__
 Calls.__init__ = lambda self, call, most: init(self, call, 0)  # no two requests go together
 uvicorn.run(app(sys.argv[1]), port=int(sys.argv[2]), access_log=False, ws="none", log_level="warning")
 """
+ONNX = """
+import sys, onnxruntime, uvicorn
+from lamina.serving import app
+from lamina.serving.served import ServedModel
+session = onnxruntime.InferenceSession(sys.argv[1].replace(".keras", ".onnx"))
+(entry,) = session.get_inputs()
+ServedModel.call = lambda self, x: tuple(session.run(None, {entry.name: x}))
+uvicorn.run(app(sys.argv[1]), port=int(sys.argv[2]), access_log=False, ws="none", log_level="warning")
+"""
 
 
 class Peer(NamedTuple):
@@ -73,6 +84,7 @@ OURS += "runpy.run_module('lamina', run_name='__main__')"
 PEERS = [
     Peer("lamina serve", ".env-lamina", OURS),
     Peer("lamina serve, each request alone", ".env-lamina", ALONE),
+    Peer("our server, onnxruntime", ".env-lamina", ONNX),
     Peer("FastAPI, Keras on JAX", ".env-keras-jax", FASTAPI, "jax"),
     Peer("FastAPI, Keras on TensorFlow", ".env-keras-tf", FASTAPI, "tensorflow"),
 ]
@@ -130,10 +142,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    packages = {".env-lamina": f"{HERE.parent}[serve]"}
+    packages = {".env-lamina": [f"{HERE.parent}[onnx,serve]", "onnxruntime"]}
     for environment in dict.fromkeys(peer.environment for peer in PEERS):
-        python, wanted = HERE / environment / "bin" / "python", packages.get(environment, "fastapi")
-        subprocess.run([python, "-m", "pip", "install", "-q", wanted, "uvicorn[standard]"], check=True)
+        python, wanted = HERE / environment / "bin" / "python", packages.get(environment, ["fastapi"])
+        subprocess.run([python, "-m", "pip", "install", "-q", *wanted, "uvicorn[standard]"], check=True)
     subprocess.run([HERE / ".env-lamina" / "bin" / "python", "-c", MAKE, FOLDER], check=True)
     rows = {"census": [[0.5] * 63], "convnet": [[[[i % 256] for i in range(28)] for _ in range(28)]]}
     print("| model, clients | " + " | ".join(peer.title for peer in PEERS) + " |\n" + "| --- " * (len(PEERS) + 1) + "|")

@@ -7,20 +7,16 @@ numbers, Chromium draws Netron's pages, and a server on this machine stands for 
 import base64
 import http.server
 import json
-import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
-from test_serving_processes import CHROMIUM
+from environments import CHROMIUM, OUTSIDE, ROOT, python_with
 
-ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "pages" / "guides" / "tools.md").read_text()
 BLOCK = re.compile(r'^```python(?: needs="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 VERSIONS = re.findall(r"^\| \[.*?\]\(.*?\) \| (\S+) (\S+) \|", PAGE, re.MULTILINE)
@@ -47,25 +43,12 @@ def test_each_tool_of_the_table_has_an_example():
 
 @pytest.fixture(scope="module")
 def python():
-    """The Python of an environment with one tool; each is made once, in out/tools."""
+    """The Python of an environment with one tool."""
 
     def made(tool):
-        folder = ROOT / "out" / "tools" / tool
-        if not (folder / "made").exists():
-            versions = dict(VERSIONS)
-            name = NAMES.get(tool, tool)
-            packages = [
-                f"{name}=={versions[name.partition('[')[0]]}",
-                "pandas",
-                "onnxruntime",
-                "six",
-                *MORE.get(tool, []),
-            ]
-            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-            pip = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-            subprocess.run([*pip, "--editable", f"{ROOT}[onnx,sklearn,tensorboard]", *packages], check=True)
-            (folder / "made").touch()
-        return folder / "bin" / "python"
+        name, versions = NAMES.get(tool, tool), dict(VERSIONS)
+        packages = [f"{name}=={versions[name.partition('[')[0]]}", "pandas", "onnxruntime", *MORE.get(tool, [])]
+        return python_with(f"tools-{tool}", "--editable", f"{ROOT}[onnx,sklearn,tensorboard]", *packages)
 
     return made
 
@@ -73,9 +56,8 @@ def python():
 def run(python, code, folder, **told):
     (folder / "data").symlink_to(ROOT / "examples" / "data")
     (folder / "program.py").write_text(code)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     done = subprocess.run(
-        [python, "program.py"], cwd=folder, env={**environment, **told}, capture_output=True, text=True, timeout=900
+        [python, "program.py"], cwd=folder, env={**OUTSIDE, **told}, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout

@@ -51,6 +51,9 @@ LESS_MEMORY: dict[str, Any] = {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEM
 memory, instead of the order with the most parallel operations. This is as fast, and halves the memory of the gradients.
 """
 
+_unknown: set[str] = set()
+"""Options that this XLA does not know. The name of a program on disk has them too: it is made before XLA is asked."""
+
 _compiled: OrderedDict[Hashable, Future[Program]] = OrderedDict()
 _gone = 0
 """The number of programs that were dropped."""
@@ -184,17 +187,17 @@ def _operations(
 def _for_this_device(traced: jax.stages.Traced) -> jax.stages.Compiled:
     large = sum(aval.size * aval.dtype.itemsize for aval in jax.tree.leaves(traced.in_avals)) > LARGE
     while True:
-        options = CPU_OPTIONS | (LESS_MEMORY if large else {}) if jax.default_backend() == "cpu" else {}
+        wanted = CPU_OPTIONS | (LESS_MEMORY if large else {}) if jax.default_backend() == "cpu" else {}
+        options = {name: value for name, value in wanted.items() if name not in _unknown}
         try:
             program = one_thread.compiled(traced, options) if alone.get() else traced.lower().compile(options)
             heap.give_back()
             return program
         except jax.errors.JaxRuntimeError as error:
-            unknown = next((name for name in options if name in str(error)), None)
-            if unknown is None:
+            refused = next((name for name in options if name in str(error)), None)
+            if refused is None:
                 raise
-            for known in (CPU_OPTIONS, LESS_MEMORY):
-                known.pop(unknown, None)  # another version of XLA has none of that name
+            _unknown.add(refused)  # another version of XLA has none of that name
 
 
 def _program(
