@@ -50,17 +50,7 @@ class Stream:
     ) -> None:
         self.label = y if isinstance(y, str) else None
         """The column of each batch that holds the targets."""
-        for argument, given in (("y", None if self.label else y), ("sample_weight", sample_weight)):
-            if given is not None:
-                raise DataError(
-                    f"{argument} cannot be given where {name} is a {type(source).__name__} of batches. "
-                    "Put it into the batches: (x, y) or (x, y, sample_weight)."
-                )
-        if isinstance(class_weight, str):
-            raise ArgumentError(
-                f"class_weight={class_weight!r} needs all rows at once, but a stream gives them batch by batch. "
-                "Give the weights: class_weight={0: 1.0, 1: 5.0}."
-            )
+        _require_within_batches(source, name, None if self.label else y, sample_weight, class_weight)
         source = as_batches(source, None)
         say_forked(source, name)
         if host is not None and getattr(source, "_lamina_encoded", None) is not None:
@@ -315,6 +305,21 @@ class Stream:
             f"{self.name} is a {type(self.source).__name__}, which can be read once, and {why}.\n"
             f"Pass the function that makes it (fit(make_batches), not fit(make_batches())), a list of batches or a\n"
             f"DataLoader; or, if it has enough batches, steps_per_epoch=..."
+        )
+
+
+def _require_within_batches(source: Any, name: str, y: object, sample_weight: object, class_weight: object) -> None:
+    """Raise an error for targets or weights that are given beside a stream, or that need all rows."""
+    for argument, given in (("y", y), ("sample_weight", sample_weight)):
+        if given is not None:
+            raise DataError(
+                f"{argument} cannot be given where {name} is a {type(source).__name__} of batches. "
+                "Put it into the batches: (x, y) or (x, y, sample_weight)."
+            )
+    if isinstance(class_weight, str):
+        raise ArgumentError(
+            f"class_weight={class_weight!r} needs all rows at once, but a stream gives them batch by batch. "
+            "Give the weights: class_weight={0: 1.0, 1: 5.0}."
         )
 
 

@@ -139,7 +139,7 @@ def _called(layer: Layer) -> str:
 
 
 def inputs_of_shapes(layer: Layer, shapes: tuple[Any, ...], named: dict[str, Any]) -> Inputs:
-    """The arguments of a call of which only the shapes are known, by position or as `query_shape=`."""
+    """Make the arguments of a call from their shapes, which are given by position or as `query_shape=`."""
     dtype = layer.compute_dtype if layer._lamina.whole_in is None else layer._lamina.whole_in
 
     def slots(value: Any) -> Any:

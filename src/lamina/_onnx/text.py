@@ -1,4 +1,4 @@
-"""Writes TextVectorization: a text is taken apart at each sign, and put together without it."""
+"""Writes TextVectorization: texts are split at each character to strip, and joined again without it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from lamina.errors import StackError
 from lamina.layers.features.text import TABLES, TextVectorization
 
 BREAKS = "\t\n\r\f\v"
-"""The whitespace besides " ", which alone separates words for StringSplit in onnxruntime."""
+"""The whitespace characters besides " ". Only " " separates words in onnxruntime's StringSplit."""
 
 
 def _replaced(graph: Graph, x: Value, sign: str, by: str) -> Value:
-    """The texts with another text for a sign.  (texts) -> (texts)"""
+    """Replace a character in texts by another text.  (texts) -> (texts)"""
     pieces, _ = graph.several(2, "StringSplit", x, delimiter=sign)
     empty = graph.node("Expand", np.array("", object), graph.node("Shape", x))
 
@@ -40,7 +40,7 @@ def _words(graph: Graph, x: Value, layer: TextVectorization) -> tuple[Value, Val
             f"{layer.name!r} has a function or split='character', and ONNX has neither: export the layers after it."
         )
     table = TABLES[layer.standardize] if layer.standardize else {}
-    # A row more, since onnxruntime takes no array without texts, and no loop over no pieces; it has no words.
+    # One row without words is added, because onnxruntime accepts no empty array of texts and no loop over no pieces.
     texts = graph.node("Concat", graph.node("Reshape", x, np.array([-1])), np.array([" "], object), axis=0)
     if any(table.values()):
         texts = graph.node("StringNormalizer", texts, case_change_action="LOWER", locale="C")

@@ -59,7 +59,7 @@ class CategoricalHinge(Regression, of=categorical_hinge):
 
 
 def _distances(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
-    """How far each prediction falls short; if all targets are 0 or 1, a 0 means -1."""
+    """`max(1 - y_true * y_pred, 0)` for each prediction; if all targets are 0 or 1, a 0 means -1."""
     y, p = matched(*floats(y_true, y_pred))
     y = jnp.where(jnp.all((y == 0) | (y == 1)), 2.0 * y - 1.0, y)
     return jnp.maximum(1.0 - y * p, 0.0)
