@@ -86,5 +86,6 @@ def _params(item):
 
 
 collect_ignore = [  # old programs for Keras; programs for type checkers, half of them wrong
-    f"tests/{name}" for name in ("quick_child.py", "real_streams.py", "serving_clients.py", "spellings", "typed")
+    f"tests/{name}"
+    for name in ("job_program.py", "quick_child.py", "real_streams.py", "serving_clients.py", "spellings", "typed")
 ]

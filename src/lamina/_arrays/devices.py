@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from lamina._arrays.arrays import HostArray, as_array
+from lamina._process.job import ALONE, Alone, started
 from lamina.errors import ArgumentError
 
 Axes = Sequence[str | None]
@@ -65,6 +66,7 @@ class Placement:
 
     def __init__(self, mesh: Mesh, axis: str, cut: Callable[[str], Axes | None] = lambda path: None) -> None:
         self.mesh, self.cut = mesh, cut
+        self.job = (started() if jax.process_count() > 1 else None) or ALONE
         self.parts: int = mesh.shape[axis]
         self.whole, self.rows, self.batches = (layout_of(mesh, axes) for axes in ((), (axis,), (None, axis)))
 
@@ -120,6 +122,17 @@ def use(placement: Placement | None) -> None:
     _state["placement"] = placement
     for holder in list(holders) if placement is None else ():
         holder.place()
+
+
+def alone() -> bool:
+    """Whether this thread runs its programs on one device, whatever the distribution."""
+    return _one_device.get()
+
+
+def job() -> Alone:
+    """The processes that compute together with this one."""
+    placement = current()
+    return ALONE if placement is None else placement.job
 
 
 @contextmanager

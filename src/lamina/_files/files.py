@@ -18,10 +18,12 @@ import secrets
 import shutil
 import stat
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from lamina._arrays.devices import job
 from lamina.errors import ArgumentError, FileError, ForbiddenFileError, LaminaError, MissingFileError
 
 with contextlib.suppress(ImportError):
@@ -80,7 +82,7 @@ def in_place(path: str | os.PathLike[str], mode: str) -> Iterator[IO[Any]]:
     with explained(path) as place:
         if Path(place).is_fifo():
             raise OSError(errno.EINVAL, "this is a pipe, not a file", place)
-        with open(place, mode, encoding=None if "b" in mode else "utf-8") as file:
+        with open(os.devnull if job().rank else place, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
 
 
@@ -108,7 +110,8 @@ def make_folder(path: str | os.PathLike[str]) -> None:
     try:
         if missing and given.startswith("~"):  # otherwise a folder with the name ~ would be made
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), given)
-        os.makedirs(place, exist_ok=True)
+        if job().rank == 0:
+            os.makedirs(place, exist_ok=True)
         for each in missing:
             sync_folder(os.path.dirname(each))
     except OSError as error:
@@ -123,6 +126,10 @@ def beside(path: str | os.PathLike[str], size: int | None = None) -> Iterator[tu
     """
     given = name_of(path)
     place = os.path.realpath(given)
+    if job().rank:  # process 0 of a job writes the file that all see
+        with tempfile.TemporaryDirectory() as away:
+            yield os.path.join(away, os.path.basename(place)), os.path.join(away, "part")
+        return
     folder, name = os.path.split(place)
     part = os.path.join(folder, f".{name[:50]}.{secrets.token_hex(8)}.lamina-part")
     try:

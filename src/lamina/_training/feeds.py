@@ -57,7 +57,10 @@ class ChunkLength:
 
     @property
     def most(self) -> int:
-        """How many steps the next call runs at most."""
+        """How many steps the next call runs at most, as process 0 of a job says."""
+        return int(devices.job().agreed("steps", self._most()))
+
+    def _most(self) -> int:
         if self.fixed:
             return self.steps
         every = self.every - self.total % self.every if self.every else self.steps

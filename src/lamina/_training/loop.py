@@ -8,12 +8,15 @@ from typing import Any
 
 import jax
 
+from lamina._arrays import devices
 from lamina._arrays.arrays import as_array
+from lamina._layer.keys import seed_of
 from lamina._programs import heap
 from lamina._training.changes import Changes
 from lamina._training.claims import claims_of, training
 from lamina._training.diagnosis import RunChecks
-from lamina._training.feeds import ChunkLength
+from lamina._training.differences import describe
+from lamina._training.feeds import Chunk, ChunkLength
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
 from lamina._training.interrupt import Interrupt, interruptible
 from lamina._training.model import Model, compiled_of
@@ -21,6 +24,7 @@ from lamina._training.non_finite import NonFinite
 from lamina._training.request import DataRequest, RunPlan, evaluate_request, fit_request
 from lamina._training.resume import Run
 from lamina._training.stream_feed import Feed
+from lamina._training.together import together
 from lamina._training.trainer import Trainer, trainer_for
 from lamina.callbacks import History
 from lamina.callbacks.callback_list import CallbackList, batches_left, handles_nan, wants_each_batch
@@ -32,7 +36,7 @@ Logs = dict[str, Any]
 def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     """Train the model, as `Sequential.fit` describes."""
     require_compiled(model, "fit")
-    with training(model, claims_of(model)):
+    with together("fit"), training(model, claims_of(model)):
         return _fit(model, data, plan)
 
 
@@ -40,6 +44,8 @@ def _fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     data, plan = fit_request(data, plan)
     feed, validation = training_feeds(model, data, plan)
     trainer, state = trainer_for(model), model._lamina
+    if devices.job().size > 1:
+        devices.job().same("fit", describe(trainer, feed, validation) | {"seed": seed_of(model)})
     earlier = state.history
     callbacks = _callbacks(model, plan, feed, add_history=True)
     with recorded(model, earlier, callbacks) as history:
@@ -82,6 +88,7 @@ def _epochs(run: Run, interrupted: Interrupt, checks: RunChecks) -> None:
                 measured = _measure(run.trainer, validation, callbacks, interrupted)
             logs |= {f"val_{name}": value for name, value in measured.items()}
         callbacks.on_epoch_end(epoch, logs)
+        model.stop_training = interrupted.shared(model.stop_training)
         run.end_epoch(logs)
         checks.end_epoch(logs.get("loss"), callbacks)
         if model.stop_training or run.feed.over:
@@ -130,6 +137,7 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
         logs, bad_step = trainer.train(chunk, None if done else held.starts)
         interrupted.has_weights = False
         length.done(chunk.steps)
+        devices.job().at(f"step {done + chunk.steps} of epoch {epoch + 1}")
         if bad_step is not None:
             where = f"in epoch {epoch + 1}, at step {done + bad_step + 1}"
             if non_finite.does == "raise":
@@ -140,6 +148,7 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
             non_finite.say(model, where, logs["loss"])
         done += chunk.steps if bad_step is None or non_finite.does == "warn" else bad_step + 1
         callbacks.on_train_batch_end(done - 1, logs)
+        model.stop_training = interrupted.shared(model.stop_training)
         length.limit = batches_left(callbacks)
         run.reach(done, logs)
         if length.due or interrupted:
@@ -155,9 +164,10 @@ def evaluate(model: Model, data: DataRequest, plan: RunPlan, return_dict: bool) 
     """Compute the loss and the metrics, as `Sequential.evaluate` describes."""
     require_compiled(model, "evaluate")
     data, plan = evaluate_request(data, plan)
-    feed = measuring_feed(model, data, model._lamina.columns)
-    with _callbacks(model, plan, feed) as callbacks, interruptible() as interrupted:
-        return _given(_measure(trainer_for(model), feed, callbacks, interrupted), return_dict)
+    with together("evaluate"):
+        feed = measuring_feed(model, data, model._lamina.columns)
+        with _callbacks(model, plan, feed) as callbacks, interruptible() as interrupted:
+            return _given(_measure(trainer_for(model), feed, callbacks, interrupted), return_dict)
 
 
 def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted: Interrupt) -> Logs:
@@ -175,6 +185,7 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
         done += chunk.steps
         trainer.held.keep(sums)
         callbacks.on_test_batch_end(done - 1, logs)
+        model.stop_evaluating = interrupted.shared(model.stop_evaluating)
         if interrupted:
             interrupted.leave()
         if model.stop_evaluating:
@@ -186,16 +197,21 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
 
 def _callbacks(model: Model, plan: RunPlan, feed: Feed, add_history: bool = False) -> CallbackList:
     rows = {"rows": getattr(feed, "size", None)} if plan.verbose == "rich" else {}  # the size of a stream is unknown
+    verbose = 0 if devices.job().rank else plan.verbose  # process 0 of a job prints
     return CallbackList(
-        plan.callbacks, add_history=add_history, add_progbar=plan.verbose != 0, model=model,
-        verbose=plan.verbose, epochs=plan.epochs, steps=feed.steps, **rows,
+        plan.callbacks, add_history=add_history, add_progbar=verbose != 0, model=model,
+        verbose=verbose, epochs=plan.epochs, steps=feed.steps, **rows,
     )  # fmt: skip
 
 
 def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     """Run one training step on all rows."""
     require_compiled(model, "train_on_batch")
-    chunk = whole_batch(model, data)
+    with together("train_on_batch"):
+        return _train_on_batch(model, whole_batch(model, data), return_dict)
+
+
+def _train_on_batch(model: Model, chunk: Chunk, return_dict: bool) -> Any:
     trainer = trainer_for(model)
     non_finite = trainer.non_finite = NonFinite()
     with training(model, trainer.claims), interruptible() as interrupted:
@@ -213,11 +229,11 @@ def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
 def test_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     """Compute the loss and the metrics of all rows."""
     require_compiled(model, "test_on_batch")
-    chunk = whole_batch(model, data)
-    trainer = trainer_for(model)
-    sums, logs = trainer.test(trainer.held.starts, chunk, trainer.held.reading())
-    trainer.held.keep(sums)
-    return _given(trainer.completed(logs, "test", sums), return_dict)
+    with together("test_on_batch"):
+        chunk, trainer = whole_batch(model, data), trainer_for(model)
+        sums, logs = trainer.test(trainer.held.starts, chunk, trainer.held.reading())
+        trainer.held.keep(sums)
+        return _given(trainer.completed(logs, "test", sums), return_dict)
 
 
 def _given(logs: Logs, as_dict: bool) -> Any:

@@ -33,6 +33,7 @@ from lamina._training.inputs import host_of, say_own_size
 from lamina._training.model import Model
 from lamina._training.request import DataRequest, RunPlan
 from lamina._training.spec import ProgramSpec
+from lamina._training.together import together
 from lamina._weights.turns import Reading, making
 from lamina.callbacks import CallbackList
 from lamina.dtypes import floatx
@@ -209,8 +210,9 @@ def predictor_for(model: Model) -> Predictor:
 
 def forward(model: Model, x: object) -> Any:
     """Call the model, `model(x)`, and return the output as a JAX array."""
-    rows, predictor = _ready(model, x)
-    given = predictor(rows, fills=not predictor.regularized)
+    with together("model(x)"):
+        rows, predictor = _ready(model, x)
+        given = predictor(rows, fills=not predictor.regularized)
     hand_out(model, predictor.losses, predictor.spec.added)
     y = each(as_array, given)
     with_mask(y, mask_of(given))
@@ -219,8 +221,9 @@ def forward(model: Model, x: object) -> Any:
 
 def predict_on_batch(model: Model, x: object) -> Any:
     """Return the output for all rows, computed at once."""
-    rows, predictor = _ready(model, x)
-    return own(predictor(rows))
+    with together("predict_on_batch"):
+        rows, predictor = _ready(model, x)
+        return own(predictor(rows))
 
 
 def _ready(model: Model, x: Any) -> tuple[HostArray, Predictor]:
@@ -244,6 +247,11 @@ def _fitting(model: Model, rows: HostArray, first: int = 0) -> Predictor:
 
 def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     """The output for all rows, as `Sequential.predict` says."""
+    with together("predict"):
+        return _predict(model, data, plan)
+
+
+def _predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     data = data._replace(x=given(data.x, None, batch_size=data.batch_size, predicts=True)[0])
     if is_stream(data.x):
         stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _fitting(model, table.x))

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 import jax
 import numpy as np
 
+from lamina._arrays import devices
 from lamina._arrays.arrays import Array, as_array, on_host
 from lamina._arrays.packing import pack, unpack
 from lamina._layer.host import learned_of, needs_adapting, table_layer
@@ -117,6 +118,12 @@ class Run:
     def _find(self, store: Store) -> None:
         """Find the state to resume from. If an ended run gets more epochs, that is the state from before its end."""
         self.saved = store.newest()
+        name, job = self.saved.name if self.saved else "none", devices.job()
+        if name != (first := job.agreed("state", name)):
+            raise FileError(
+                f"{store.where!r}: the newest state is {first} on rank 0 and {name} on rank {job.rank}. "
+                "Checkpoints need a folder that all processes see."
+            )
         if self.saved is None:
             return
         _check(self.saved, store.where, self.feed, self.last)
@@ -230,7 +237,7 @@ class Run:
         return Saved(facts | plain, arrays, name)
 
     def write(self, saved: Saved | None, best: bool = False, last: bool = False) -> None:
-        if self.store is not None and saved is not None:
+        if self.store is not None and saved is not None and devices.job().rank == 0:
             self.store.write(saved, best, last)
 
     @contextmanager

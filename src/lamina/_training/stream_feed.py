@@ -154,7 +154,7 @@ class StreamFeed:
         return Chunk(devices.batches(in_steps(block.data, block.size), self.placement), block.size, 0, 1)
 
     def chunks(self, key: Key, length: ChunkLength, skip: int = 0) -> Iterator[Chunk]:
-        resumed = skip > 0
+        resumed, job = skip > 0, devices.job()
         seen = int(self.started is not None)  # the batch that `first` gave out
         for block in self._blocks(key, skip):
             if resumed and block.first + block.steps >= skip:
@@ -169,9 +169,11 @@ class StreamFeed:
             at = max(skip - block.first, 0)
             while at < block.steps:
                 self.stream.forget(block.first + at)
-                count = min(length.most, block.steps - at)
+                count = job.least("x", min(length.most, block.steps - at))
+                job.same("the batches", {"rows of a batch": block.size})
                 yield Chunk(data, block.size, at, count)
                 at += count
+        job.least("x", 0)
         if resumed:  # all of the epoch was done before
             self._verify(skip)
 

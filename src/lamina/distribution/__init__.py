@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lamina._imports.public import public
+from lamina.distribution.jobs import initialize
 from lamina.distribution.layouts import (
     DeviceMesh,
     LayoutMap,
@@ -15,7 +16,7 @@ from lamina.distribution.strategies import DataParallel, Distribution, ModelPara
 
 __all__ = [
     "DataParallel", "DeviceMesh", "Distribution", "LayoutMap", "ModelParallel", "TensorLayout", "distribute_tensor",
-    "distribution", "get_device_count", "list_devices", "set_distribution",
+    "distribution", "get_device_count", "initialize", "list_devices", "set_distribution",
 ]  # fmt: skip
 
 public(__name__, __all__)
