@@ -43,6 +43,7 @@ class Step(Callback):
         if WHAT == "error":
             raise ZeroDivisionError("no luck")
         if WHAT == "kill":
+            time.sleep(2)  # meanwhile process 0 writes the state of the first epoch
             os.kill(os.getpid(), signal.SIGKILL)
         if WHAT == "term":
             os.kill(os.getpid(), signal.SIGTERM)

@@ -48,8 +48,8 @@ class Alone:
         """The least number of all processes; where one is 0, all must be."""
         return count
 
-    def wishes(self, *flags: bool) -> list[bool]:
-        """For each flag, whether it is set in any process."""
+    def wishes(self, *flags: bool, surely: bool = False) -> list[bool]:
+        """For each flag, whether it is set in any process; unless `surely`, perhaps only at the next call."""
         return list(flags)
 
     def verb(self, name: str) -> AbstractContextManager[None]:
@@ -58,6 +58,9 @@ class Alone:
 
     def at(self, place: str) -> None:
         """Note which step this process has come to."""
+
+    def leaves(self) -> None:
+        """Note that all processes end now, because one was told to."""
 
 
 class Job(Alone):
@@ -99,7 +102,9 @@ class Job(Alone):
             _fail(f"{name} has ended on rank {over}, and goes on on rank {others}: give each process the same batches.")
         return min(counts)
 
-    def wishes(self, *flags: bool) -> list[bool]:
+    def wishes(self, *flags: bool, surely: bool = False) -> list[bool]:
+        if surely:
+            return [any(each) for each in zip(*self._gathered("sure wishes", flags), strict=True)]
         if self.rank and any(flags):
             self._say(f"wish/{self.rank}", flags)
         said = self.client.key_value_dir_get(f"{SAID}/wish") if self.rank == 0 else []
@@ -124,6 +129,9 @@ class Job(Alone):
             raise ProcessError(self.watch.explained(error)) from error
         finally:
             self.watch.verb = None
+
+    def leaves(self) -> None:
+        self.watch.leaving = True
 
     def at(self, place: str) -> None:
         self.watch.place = self.watch.place[0] + 1, place

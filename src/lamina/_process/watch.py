@@ -50,21 +50,26 @@ class Watch:
         self.reached: dict[int, tuple[float, list[Any]]] = {}
         """For each rank, when its place last changed, and the place."""
         self.told: set[int] = set()
+        self.leaving = False
+        """Whether all processes end now, because one was told to."""
+        self.gone: set[int] = set()
+        """The ranks that have ended their programs."""
         self.failed_at: float | None = None
         self.hook = sys.excepthook
+        self.over, self.thread = threading.Event(), threading.current_thread()
 
     def begin(self) -> None:
         """Watch in a thread, tell the others of an error that ends this process, and end without waiting for them."""
         sys.excepthook = self.excepthook
         atexit.register(self.leave)
-        threading.Thread(target=self._run, name="lamina-job", daemon=True).start()
+        self.thread = threading.Thread(target=self._run, name="lamina-job", daemon=True)
+        self.thread.start()
 
     def _run(self) -> None:
         beats = 0
-        while True:
+        while not self.over.wait(BEAT):
             beats += 1
             self.look(beats)
-            time.sleep(BEAT)
 
     def look(self, beats: int) -> None:
         """Show a sign of life, and look at those of the others; end a process that waits for one that has failed."""
@@ -92,7 +97,10 @@ class Watch:
         now = time.monotonic()
         if kind == "failed":
             self.fault = self.fault or f"Rank {rank} of {self.size} failed: {value}"
-        elif kind == "ended" and self.verb is not None:
+        elif kind == "ended":
+            self.gone.add(rank)
+            if self.verb is None or self.leaving:
+                return
             self.fault = self.fault or f"Rank {rank} ended its program, and rank {self.rank} is in {self.verb}."
         elif kind == "alive":
             if value != self.seen.get(rank, (0.0, ""))[1]:
@@ -142,8 +150,14 @@ class Watch:
             time.sleep(3 * BEAT)
         if not failed and self.fault is None:
             self._try_to_say("ended", "its program has ended")
+            until = time.monotonic() + GRACE
+            while self.rank == 0 and self.leaving and len(self.gone) + 1 < self.size and time.monotonic() < until:
+                time.sleep(BEAT / 5)  # without process 0, JAX aborts the others
         if failed or self.fault is not None:
             end(1)
+        self.over.set()
+        if self.thread is not threading.current_thread():
+            self.thread.join()  # Python cannot end a thread that is in a call of JAX
 
 
 def end(status: int) -> None:

@@ -28,10 +28,13 @@ class Interrupt:
     def __bool__(self) -> bool:
         return self.presses > 0 or self.terminated
 
-    def shared(self, stops: bool) -> bool:
+    def shared(self, stops: bool, surely: bool = False) -> bool:
         """Take over what any process of the job was told. Returns whether any of them `stops`."""
-        stops, pressed, self.terminated = job().wishes(stops, self.presses > 0, self.terminated)
+        together = job()
+        stops, pressed, self.terminated = together.wishes(stops, self.presses > 0, self.terminated, surely=surely)
         self.presses = max(self.presses, int(pressed))
+        if self:
+            together.leaves()
         return stops
 
     def leave(self) -> NoReturn:

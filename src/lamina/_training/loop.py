@@ -88,7 +88,7 @@ def _epochs(run: Run, interrupted: Interrupt, checks: RunChecks) -> None:
                 measured = _measure(run.trainer, validation, callbacks, interrupted)
             logs |= {f"val_{name}": value for name, value in measured.items()}
         callbacks.on_epoch_end(epoch, logs)
-        model.stop_training = interrupted.shared(model.stop_training)
+        model.stop_training = interrupted.shared(model.stop_training, surely=True)
         run.end_epoch(logs)
         checks.end_epoch(logs.get("loss"), callbacks)
         if model.stop_training or run.feed.over:
