@@ -59,6 +59,9 @@ RUN = {
     "pip install '.[demo]'": ["pip install '.[demo]'"],
     "pip install '.[onnx]'": ["pip install '.[onnx]'"],
     "pip install '.[serve]'": ["pip install '.[serve]'"],
+    "python -m lamina launch -n 4 train.py --epochs 20": [
+        *INSTALLED, "python -m lamina launch -n 4 -m lamina run script.py --epochs 20",
+    ],
     "python -m lamina serve census.keras": [
         "pip install '.[serve]'", f"{SAVE} c.keras", "timeout 30 python -m lamina serve c.keras || test $? = 124",
     ],
@@ -69,6 +72,8 @@ RUN = {
     "pip install emx-onnx-cgen==1.4.0": ["pip install emx-onnx-cgen==1.4.0"],
     "pip install openvino==2026.4.1": ["pip install openvino==2026.4.1"],
     "python examples/NAME.py": ["pip install '.[demo]'", "for each in examples/*.py; do python $each || exit 1; done"],
+    "pip install keras-tuner six": ["pip install keras-tuner six"],
+    "python -m lamina run": [*INSTALLED, "python -m lamina run script.py"],
     "python -m lamina run script.py [its arguments]": [*INSTALLED, "python -m lamina run script.py 1 2"],
     "python -m lamina run -m package.module [its arguments]": [*INSTALLED, "python -m lamina run -m package.module 1"],
     "python -m package.module": [*INSTALLED, "python -m lamina run -m package.module"],

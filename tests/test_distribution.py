@@ -365,6 +365,15 @@ def test_wrong_arguments_say_what_to_type(wrong, words):
     assert words in str(error.value)
 
 
+def test_a_job_refuses_what_it_cannot_do_yet(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(ArgumentError, match=r"Use DataParallel\(\)"):
+        distribution.set_distribution(model_parallel())
+    with pytest.raises(ArgumentError, match="Give each process the same data"):
+        distribution.set_distribution(DataParallel(devices=NAMES[:2], auto_shard_dataset=False))
+    assert distribution.distribution() is None
+
+
 def fit_on(devices):
     distribution.set_distribution(devices)
     stack = lamina.Sequential([layers.Dense(4), layers.Dense(1)])

@@ -27,7 +27,9 @@ def _replaced(graph: Graph, x: Value, sign: str, by: str) -> Value:
     def step(graph: Graph, before: Value, piece: Value) -> Value:
         there = graph.node("Not", graph.node("Equal", piece, ""))
         longer = graph.node("StringConcat", graph.node("StringConcat", before, by) if by else before, piece)
-        return graph.node("Where", there, longer, before)  # onnxruntime's StringConcat adds to a state, and keeps it
+        # onnxruntime's StringConcat also writes its result into `before`, so that texts would grow twice in each step
+        # if nothing stood behind it.
+        return graph.node("Where", there, longer, before)
 
     body = graph.body(step, empty, empty)
     return graph.node("Scan", empty, pieces, body=body, num_scan_inputs=1, scan_input_axes=[1])

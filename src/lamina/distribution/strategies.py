@@ -38,8 +38,8 @@ class Distribution:
     Args:
         device_mesh: the devices.
         batch_dim_name: the axis of the mesh over which the rows are cut.
-        auto_shard_dataset: whether the processes of a job are all given the same data, of which each takes its part;
-            False where each is given data of its own.
+        auto_shard_dataset: whether the processes of a job are all given the same data, of which each takes its part.
+            False is refused in a job of several processes.
     """
 
     def __init__(
@@ -126,8 +126,8 @@ class DataParallel(Distribution):
     Args:
         device_mesh: a mesh of one axis. None makes one of `devices`.
         devices: names as `list_devices` gives them; None for all devices.
-        auto_shard_dataset: whether the processes of a job are all given the same data, of which each takes its part;
-            False where each is given data of its own.
+        auto_shard_dataset: whether the processes of a job are all given the same data, of which each takes its part.
+            False is refused in a job of several processes.
 
     Raises:
         ArgumentError: `device_mesh` is no DeviceMesh, or there is no such device.
@@ -170,8 +170,8 @@ class ModelParallel(Distribution):
         layout_map: the layouts of the weights whose paths match; each device has all of the other weights. The moments
             of an optimizer are cut like their weights.
         batch_dim_name: the axis of the mesh over which the rows are cut; None for the first one.
-        auto_shard_dataset: whether the processes of a job are all given the same data, of which each takes its part;
-            False where each is given data of its own.
+        auto_shard_dataset: whether the processes of a job are all given the same data, of which each takes its part.
+            False is refused in a job of several processes.
 
     Raises:
         ArgumentError: `layout_map` is no LayoutMap, or its mesh has no such axis.
@@ -225,8 +225,24 @@ def set_distribution(value: Distribution | None) -> None:
     """
     if value is not None and not isinstance(value, Distribution):
         raise ArgumentError(f"set_distribution({short(value)}): expected a DataParallel or a ModelParallel, or None.")
+    if value is not None and value.num_processes > 1:
+        _require_whole(value)
     devices.use(None if value is None else _placement(value))
     _current[0] = value
+
+
+def _require_whole(value: Distribution) -> None:
+    """Refuse what several processes cannot do yet."""
+    if isinstance(value, ModelParallel):
+        raise ArgumentError(
+            "set_distribution(ModelParallel(...)): weights can be cut over the devices of one process, and this job "
+            f"has {value.num_processes} processes. Use DataParallel()."
+        )
+    if not value.auto_shard_dataset:
+        raise ArgumentError(
+            f"set_distribution({type(value).__name__}(auto_shard_dataset=False)): the processes of a job cannot have "
+            "data of their own yet. Give each process the same data, and leave auto_shard_dataset=True."
+        )
 
 
 def _placement(value: Distribution) -> Placement:
