@@ -27,8 +27,8 @@ def _replaced(graph: Graph, x: Value, sign: str, by: str) -> Value:
     def step(graph: Graph, before: Value, piece: Value) -> Value:
         there = graph.node("Not", graph.node("Equal", piece, ""))
         longer = graph.node("StringConcat", graph.node("StringConcat", before, by) if by else before, piece)
-        # onnxruntime's StringConcat also writes its result into `before`, so that texts would grow twice in each step
-        # if nothing stood behind it.
+        # Without the Where, onnxruntime's StringConcat appends to what the memory of the state held before: texts of
+        # three or more pieces doubled until memory ran out.
         return graph.node("Where", there, longer, before)
 
     body = graph.body(step, empty, empty)
