@@ -54,6 +54,7 @@ def test_two_processes_train_what_one_does():
         pytest.param("uneven", ["x has ended on rank 1, and goes on on rank 0"], marks=pytest.mark.nightly),
         pytest.param("one_verb", ["rank 0 calls fit and rank 1 calls predict"], marks=pytest.mark.nightly),
         pytest.param("unset", ["JAX_NUM_PROCESSES says", "initialize(num_processes=1)"], marks=pytest.mark.nightly),
+        pytest.param("changed", ["the checksums of the weights", "kernel: "], marks=pytest.mark.nightly),
         pytest.param("late", ["JAX has run already"], marks=pytest.mark.nightly),
         pytest.param("error", ["ZeroDivisionError: no luck"], marks=pytest.mark.nightly),
     ],

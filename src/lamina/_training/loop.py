@@ -10,6 +10,7 @@ import jax
 
 from lamina._arrays import devices
 from lamina._arrays.arrays import as_array
+from lamina._data.checksums import checksum
 from lamina._layer.keys import seed_of
 from lamina._programs import heap
 from lamina._training.changes import Changes
@@ -46,6 +47,7 @@ def _fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     trainer, state = trainer_for(model), model._lamina
     if devices.job().size > 1:
         devices.job().same("fit", describe(trainer, feed, validation) | {"seed": seed_of(model)})
+        _require_equal_weights(trainer)
     earlier = state.history
     callbacks = _callbacks(model, plan, feed, add_history=True)
     with recorded(model, earlier, callbacks) as history:
@@ -89,6 +91,7 @@ def _epochs(run: Run, interrupted: Interrupt, checks: RunChecks) -> None:
             logs |= {f"val_{name}": value for name, value in measured.items()}
         callbacks.on_epoch_end(epoch, logs)
         model.stop_training = interrupted.shared(model.stop_training, surely=True)
+        _require_equal_weights(run.trainer)
         run.end_epoch(logs)
         checks.end_epoch(logs.get("loss"), callbacks)
         if model.stop_training or run.feed.over:
@@ -96,6 +99,13 @@ def _epochs(run: Run, interrupted: Interrupt, checks: RunChecks) -> None:
     run.trainer.held.finalize()
     callbacks.on_train_end(run.place.logs)
     run.end()
+
+
+def _require_equal_weights(trainer: Trainer) -> None:
+    """Raise an error if a weight differs between the processes of a job, as after a callback that changed it in one."""
+    if devices.job().size > 1:
+        sums = {weight.path: checksum(weight.array) for weight in trainer.held.weights}
+        devices.job().same("the checksums of the weights", sums)
 
 
 @contextmanager
