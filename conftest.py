@@ -85,7 +85,7 @@ def _params(item):
     return item.callspec.params if hasattr(item, "callspec") else {}
 
 
-collect_ignore = [  # old programs for Keras; programs for type checkers, half of them wrong
-    f"tests/{name}"
-    for name in ("job_program.py", "quick_child.py", "real_streams.py", "serving_clients.py", "spellings", "typed")
-]
+# Old programs for Keras; programs for type checkers, half of them wrong; programs for environments of their own.
+NO_TESTS = """job_program.py onnx_browser.py quick_child.py real_streams.py serving_clients.py site_pages.py spellings
+    typed"""
+collect_ignore = [f"tests/{name}" for name in NO_TESTS.split()]

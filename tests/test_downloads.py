@@ -338,7 +338,9 @@ def test_a_new_archive_goes_over_the_old_files(address, home):
 
 
 def test_what_is_no_archive_or_a_broken_one(address, home):
-    refused(lambda: get_file(origin=f"{address}/data.bin", extract=True), "it is no tar or zip. Leave extract=True out")
+    refused(
+        lambda: get_file(origin=f"{address}/data.bin", extract=True), "it is not a tar or zip. Leave extract=True out"
+    )
     no_format = {"extract": True, "archive_format": None}
     refused(lambda: get_file(origin=f"{address}/data.bin", **no_format), "archive_format names none")
     whole = tar(("a", os.urandom(50_000)), ("b", b"2"))

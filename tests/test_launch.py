@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -180,3 +181,43 @@ def test_lines_of_unbuffered_programs_do_not_mix(program):
     Path(program).write_text(text)
     lines = launched("-n", "3", program, PYTHONUNBUFFERED="1").stdout.splitlines()
     assert sorted(set(lines)) == ["0" * 40, "[1] " + "1" * 40, "[2] " + "2" * 40] and len(lines) == 6000
+
+
+@pytest.fixture
+def signals(monkeypatch):
+    """The launcher sets handlers of signals; those of pytest come back. It does not fork here, where JAX has run."""
+    monkeypatch.setattr(sys, "platform", "as elsewhere")
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_the_launcher_in_this_process(program, capfd, monkeypatch, signals):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("PYTHONUNBUFFERED", "")
+    assert launch.main(["launch", "-n", "2", "--devices-per-process", "2", program, "facts", "x"]) == 0
+    lines = sorted(capfd.readouterr().out.splitlines())
+    assert [line[:4] for line in lines] == ["[0, ", "[1] "] and all("device_count=2" in line for line in lines)
+    assert launch.main(["launch", "-n", "2", program, "fail"]) == 7
+    said = capfd.readouterr().err
+    assert "[1] no rows" in said and "Rank 1 ended with status 7: the other processes are ended." in said
+
+
+def test_a_signal_reaches_all_and_its_number_is_returned(program, capfd, monkeypatch, signals):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    timer = threading.Timer(1.0, os.kill, [os.getpid(), signal.SIGTERM])
+    timer.start()
+    assert launch.main(["launch", "-n", "2", program, "save"]) == 128 + signal.SIGTERM
+    assert {line for line in capfd.readouterr().out.splitlines() if "saved" in line} == {"saved 0", "[1] saved 1"}
+
+
+def test_wrong_arguments_in_this_process(capsys, monkeypatch):
+    for arguments in (["-n", "0", __file__], ["-n", "1", "train.py"]):
+        with pytest.raises(SystemExit, match="2"):
+            launch.main(["launch", *arguments])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("JAX_PLATFORMS", "")
+    with pytest.raises(SystemExit, match="2"):
+        launch.main(["launch", "-n", "3", __file__])
+    assert "3 processes with 1 GPU each need 3 GPUs, and 2 are visible." in capsys.readouterr().err
