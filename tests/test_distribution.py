@@ -356,6 +356,7 @@ def test_names_layouts_and_meshes_follow_keras():
         (lambda: distribution.set_distribution("DataParallel"), "expected a DataParallel or a ModelParallel, or None"),
         (lambda: fit_on(model_parallel(**{".*kernel": (None, "model")})), "'sequential/dense/kernel' matches '.*dense"),
         (lambda: fit_on(model_parallel()), "has the shape (4, 1), and its layout cuts axis 1"),
+        (lambda: fit_on(model_parallel(**{"dense/output": ("batch", None)})), "Delete 'dense/output' from the"),
         (lambda: model_parallel(**{"kernel": "model"}), "expected a TensorLayout or a tuple of axes"),
     ],
 )  # fmt: skip

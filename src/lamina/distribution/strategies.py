@@ -225,14 +225,22 @@ def set_distribution(value: Distribution | None) -> None:
     """
     if value is not None and not isinstance(value, Distribution):
         raise ArgumentError(f"set_distribution({short(value)}): expected a DataParallel or a ModelParallel, or None.")
-    if value is not None and value.num_processes > 1:
-        _require_whole(value)
+    if value is not None:
+        _require_known(value)
     devices.use(None if value is None else _placement(value))
     _current[0] = value
 
 
-def _require_whole(value: Distribution) -> None:
-    """Refuse what several processes cannot do yet."""
+def _require_known(value: Distribution) -> None:
+    """Refuse what is not there yet."""
+    outputs = [key for key in value._lamina.layout_map or () if key.endswith("/output")]
+    if outputs:
+        raise ArgumentError(
+            f"set_distribution(ModelParallel(...)): layouts of outputs are not there yet. Delete {outputs[0]!r} from "
+            "the LayoutMap, or call keras.distribution.distribute_tensor within a custom layer."
+        )
+    if value.num_processes == 1:
+        return
     if isinstance(value, ModelParallel):
         raise ArgumentError(
             "set_distribution(ModelParallel(...)): weights can be cut over the devices of one process, and this job "
