@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
+from jax._src.clusters import ClusterEnv
 from jax._src.distributed import global_state
 from jax._src.xla_bridge import backends_are_initialized
 
@@ -120,7 +121,4 @@ def _derived(environment: Mapping[str, str]) -> str:
 
 def _jax_detects() -> bool:
     """Whether JAX finds the job by itself, as under Slurm."""
-    from jax._src.clusters import ClusterEnv
-
-    found = [each for each in ClusterEnv._cluster_types if not each.opt_in_only_method and each.is_env_present()]
-    return bool(found)
+    return any(not each.opt_in_only_method and each.is_env_present() for each in ClusterEnv._cluster_types)
