@@ -55,17 +55,17 @@ class Shardings(NamedTuple):
 
 
 class Placement:
-    """Cuts batches over one axis of a mesh, and gives each device all of the weights, or the parts that `cut` names.
+    """Cuts batches over one axis of a mesh, and weights as their distribution says.
 
     `lamina.distribution` makes it. It lives as long as its distribution.
 
     Args:
         axis: the axis of the mesh over which the rows of a batch are cut.
-        cut: a function from the path of a weight to its axes; None for a weight of which each device has all.
+        distribution: its `get_tensor_layout(path)` gives the layout of a weight; None where each device has all of it.
     """
 
-    def __init__(self, mesh: Mesh, axis: str, cut: Callable[[str], Axes | None] = lambda path: None) -> None:
-        self.mesh, self.cut = mesh, cut
+    def __init__(self, mesh: Mesh, axis: str, distribution: Any) -> None:
+        self.mesh, self.distribution = mesh, distribution
         self.job = (started() if jax.process_count() > 1 else None) or ALONE
         self.parts: int = mesh.shape[axis]
         self.whole, self.rows, self.batches = (layout_of(mesh, axes) for axes in ((), (axis,), (None, axis)))
@@ -75,8 +75,8 @@ class Placement:
 
         What an optimizer keeps for a weight is cut like the weight if it has as many axes.
         """
-        axes = self.cut(path) if path else None
-        if axes is None or len(axes) != array.ndim:
+        layout = self.distribution.get_tensor_layout(path) if path else None
+        if layout is None or len(axes := layout.axes) != array.ndim:
             return self.whole
         for number, axis in enumerate(axes):
             if axis is not None and array.shape[number] % self.mesh.shape[axis]:
@@ -107,6 +107,11 @@ whether they are trained now."""
 def current() -> Placement | None:
     """How arrays lie now; None where each program runs on one device."""
     return None if _one_device.get() else _state["placement"]
+
+
+def chosen() -> Placement | None:
+    """How arrays lie apart from `one_device`."""
+    return _state["placement"]
 
 
 def use(placement: Placement | None) -> None:

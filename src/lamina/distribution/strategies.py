@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from lamina._arrays import devices
-from lamina._arrays.devices import Axes, Placement
+from lamina._arrays.devices import Placement
 from lamina._messages.tracebacks import user_facing, warn
 from lamina._settings.converters import short
 from lamina.distribution.layouts import DeviceMesh, LayoutMap, TensorLayout, list_devices
@@ -203,12 +203,10 @@ class ModelParallel(Distribution):
         return None if self._lamina.layout_map is None else self._lamina.layout_map[path]
 
 
-_current: list[Distribution | None] = [None]
-
-
 def distribution() -> Distribution | None:
     """The distribution that `set_distribution` set; None where models compute on one device."""
-    return _current[0]
+    placement = devices.chosen()
+    return None if placement is None else placement.distribution
 
 
 @user_facing
@@ -228,7 +226,6 @@ def set_distribution(value: Distribution | None) -> None:
     if value is not None:
         _require_known(value)
     devices.use(None if value is None else _placement(value))
-    _current[0] = value
 
 
 def _require_known(value: Distribution) -> None:
@@ -257,10 +254,5 @@ def _placement(value: Distribution) -> Placement:
     """How arrays lie under a distribution: the same object each time, so that its programs are compiled once."""
     if value._lamina.placement is None:
         axis = value.batch_dim_name or value.device_mesh.axis_names[0]
-
-        def cut(path: str) -> Axes | None:
-            layout = value.get_tensor_layout(path)
-            return None if layout is None else layout.axes
-
-        value._lamina.placement = Placement(value.device_mesh.backend_mesh, axis, cut)
+        value._lamina.placement = Placement(value.device_mesh.backend_mesh, axis, value)
     return value._lamina.placement
