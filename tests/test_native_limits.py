@@ -127,8 +127,10 @@ def check_convolution(case, lost):
             found.append((by_xla.plain(name, *arrays[:2], shape, window), (1e-4, 1e-3)))
         for y, near in ((np.asarray(y, "float32"), near) for y, near in found):
             alike = np.isclose(y, want, *near, equal_nan=True) | np.isnan(y) & np.isnan(padded)
-            if window.half and name != "convolution" and not np.isfinite(want).all():
-                alike |= np.isnan(y)  # oneDNN spreads it over pairs, and multiplies the kernel by zeros around dy
+            if window.half and name == "convolution_kernel_gradient" and not np.isfinite(want).all():
+                alike |= np.isnan(y)  # oneDNN spreads it over pairs
+            if window.half and name == "convolution_input_gradient":  # oneDNN multiplies the kernel by zeros around dy
+                alike |= np.isnan(y) & ~np.isfinite(kernel).all((*range(kernel.ndim - 2), -1))
             assert alike.all(), (name, y[~alike], want[~alike])
         if got[1:]:
             np.testing.assert_allclose(got[1], dbias, *(half or (1e-4, 1e-3)))
